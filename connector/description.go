@@ -1,0 +1,90 @@
+package connector
+
+import (
+	"time"
+
+	"github.com/interactorhq/interactor/trigger"
+)
+
+// Description is everything about a product that is data.
+type Description struct {
+	Name      string              // "gmail"; stored and put in URLs, so it never changes
+	Label     string              // "Gmail"
+	Docs      string              // the provider's page about its webhooks
+	Endpoints map[string]Template // "api" is what relative paths of Session.JSON resolve against
+	OAuth     *OAuth              // nil: Fields alone make a Connection
+	Fields    []Field             // asked of the end user before consent; become Connection values
+	AppFields []Field             // what an App has beside client_id and client_secret
+	Use       Use                 // how a credential goes into an API request; defaults to Authorization: Bearer {token}
+	Watches   []Watch
+	Triggers  []trigger.Definition
+	Accepted  Reply // answer to an accepted request; defaults to 200 and no body
+}
+
+// A Field is one value that a person enters.
+type Field struct {
+	Name, Label, Help, Default string
+	Pattern                    string   // regular expression that must match it all; defaults to any one line
+	Options                    []string // non-empty: one of these
+	Secret, Optional           bool     // Secret: sealed, never shown again, never in Session
+}
+
+// A Template is text with {placeholders}: {name} is a Connection value (a
+// Field, or something kept from callback and token answer), {app.name} a field
+// of the App. Requests also know {token}, {refresh_token}, {code}, {redirect_uri},
+// {code_verifier}; a Watch's Resource knows {identity}, {topic} and its Triggers' Params.
+// A placeholder without a value is an error, not an empty string.
+type Template string
+
+// A Watch declares one kind of provider-side watch. The engine keeps one
+// Subscription for each Connection and each distinct Resource that the wanted
+// Triggers expand to, also where nothing has to be created at the provider
+// (it then holds cursor and health alone).
+type Watch struct {
+	Name     string
+	Resource Template      // "repos/{repo}"; {identity}: one per Identity; {topic}: one per Topic; empty: one per Connection
+	Intake   Intake        // how the provider reaches us
+	Secret   Secret        // what verifies it
+	Per      Per           // how many the provider keeps
+	Poll     time.Duration // > 0: Expand(nil) at this pace, as safety net or (FromPoll) as the only intake
+}
+
+// Intake says how occurrences reach us.
+type Intake int
+
+const (
+	FromPoll       Intake = iota // only Expand
+	AtApp                        // /webhooks/{connector}[/{app}]: one address for all Connections of an App
+	AtSubscription               // /webhooks/{connector}/{subscription}: an address of its own
+	FromStream                   // Streamer, one stream per Subscription
+	FromAppStream                // Streamer, one stream per App
+)
+
+// Per says how many watches of a Resource the provider keeps.
+type Per int
+
+const (
+	// PerConnection: as many as we create; each is ours alone.
+	PerConnection Per = iota
+	// PerIdentity: one. Subscribing again replaces it, unsubscribing ends it
+	// for all. Connections with the same Identity share Address, Secret, Held
+	// and the union of Filters, each keeps its Cursor, all get what arrives, the
+	// last one to leave unsubscribes.
+	PerIdentity
+)
+
+// Secret says where the key comes from that verifies a Watch's requests. The
+// address alone chooses it, never the content of the unverified request.
+type Secret string
+
+const (
+	SecretNone   Secret = ""       // public keys; AtApp and streams only
+	SecretOurs   Secret = "ours"   // 43 characters [A-Za-z0-9_-] made by the engine for each Subscription
+	SecretTheirs Secret = "theirs" // given by the provider, in Held.Secret or Handshake.Secret
+)
+
+// AppSecret is the App's field of that name, such as client_secret.
+func AppSecret(field string) Secret { return Secret("app:" + field) }
+
+// ConnectionSecret is the Connection's Field of that name.
+func ConnectionSecret(field string) Secret { return Secret("connection:" + field) }

@@ -1,0 +1,197 @@
+package forward
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/interactorhq/interactor/trigger"
+)
+
+// Store is what forwarding keeps. Package store/storetest states its rules in
+// words and judges implementations. Every method that writes returns when the
+// write is durable; calls made at the same time may share one commit.
+type Store interface {
+	Queue
+	Log
+	Retention
+}
+
+// Queue is the hot path.
+type Queue interface {
+	// Append stores a batch, all of it or nothing. Events whose (Connection,
+	// Trigger, DedupeKey) is known are left out, with their Deliveries. It
+	// returns the Tasks that were stored, in the order of the batch; a Task whose
+	// Lease is not zero is stored as already leased to the caller. A Finished or
+	// Cursor whose lease is lost makes the whole batch fail with [ErrLeaseLost].
+	Append(ctx context.Context, b Batch) ([]Task, error)
+
+	// Lanes returns lanes that hold Tasks which are not leased, with the earliest
+	// due time of each, soonest first, at most limit, none due later than until.
+	// Lanes that are paused are left out.
+	Lanes(ctx context.Context, until time.Time, limit int) ([]LaneDue, error)
+
+	// Claim leases due Tasks of one lane, those due first in front, with what is
+	// needed to work on them. A Task is never leased twice at a time; each lease
+	// has a greater token than the one before.
+	Claim(ctx context.Context, r ClaimRequest) ([]Task, error)
+
+	// Finish records Outcomes: attempt and next state together. One whose lease
+	// is lost changes nothing; its index is in the returned list.
+	Finish(ctx context.Context, outcomes []Outcome) (lost []int, err error)
+
+	// Release gives leased Tasks back, due at once and without an attempt.
+	Release(ctx context.Context, tasks []Task) error
+
+	// Pause stops a lane from being claimed; a zero time lets it go on.
+	Pause(ctx context.Context, lane, reason string, since time.Time) error
+
+	// Paused returns why a lane is paused; since is zero when it is not.
+	Paused(ctx context.Context, lane string) (reason string, since time.Time, err error)
+}
+
+// Log answers questions about events.
+type Log interface {
+	// Record returns an event with its Deliveries and their Attempts, or [ErrNotFound].
+	Record(ctx context.Context, id string) (Record, error)
+
+	// Records returns events newest first, without Deliveries. With q.After it
+	// continues behind that id.
+	Records(ctx context.Context, q Query, limit int) ([]Record, error)
+
+	// Inbound returns a request that was kept because it could not be decoded, or [ErrNotFound].
+	Inbound(ctx context.Context, id string) (DeadInbound, error)
+
+	// OldestDue returns the due time of the Task that has waited longest, zero
+	// when nothing is waiting.
+	OldestDue(ctx context.Context) (time.Time, error)
+}
+
+// Retention forgets.
+type Retention interface {
+	// Purge removes at most limit finished events that were received before the
+	// given time, with all that belongs to them, and returns how many it removed.
+	// Pending work is never removed. Their dedupe keys stay until PurgeKeys.
+	Purge(ctx context.Context, before time.Time, limit int) (int, error)
+
+	// PurgeKeys removes at most limit dedupe keys that were stored before the given time.
+	PurgeKeys(ctx context.Context, before time.Time, limit int) (int, error)
+}
+
+// Errors that a Store returns.
+var (
+	ErrNotFound  = errors.New("forward: no such event")
+	ErrLeaseLost = errors.New("forward: another worker has taken this task over")
+)
+
+// Batch is one durable commit.
+type Batch struct {
+	// Events with what is to be done about each: Tasks of kind [Deliver] that
+	// name one of Events by its ID, or one that is stored already (a replay).
+	Events []NewEvent
+
+	// Tasks to store. Those of kind [Expand] with a Merge replace a waiting, not
+	// leased one of the same Subscription with an equal Merge.
+	Tasks []Task
+
+	// Dead are requests that were verified but not understood.
+	Dead []DeadInbound
+
+	// Cursor of a Subscription that moves together with the Events found by expanding it.
+	Cursor *CursorMove
+
+	// Finished are leased Tasks that this batch completes. One with a Due time is
+	// kept and waits until then; others are removed.
+	Finished []Finished
+}
+
+// NewEvent is an event to be stored.
+type NewEvent struct {
+	Event      trigger.Event
+	ReceivedAt time.Time
+	Inbound    string // id of the DeadInbound it was decoded from, if it was
+}
+
+// CursorMove sets the cursor of a Subscription. Setting it to what it is already is no error.
+type CursorMove struct {
+	Subscription string
+	Cursor       string
+}
+
+// Finished ends the lease of a Task of kind [Expand] or [Poll].
+type Finished struct {
+	Task  Task
+	Due   time.Time // zero: the Task is removed (a Poll: it waits without due time until something sets one)
+	Tries int       // kept with the Task: failed tries in a row
+	Error string    // of the last try; for people
+}
+
+// Kind of a Task.
+type Kind string
+
+// Kinds of Tasks.
+const (
+	Deliver Kind = "deliver" // send an event to a destination
+	Expand  Kind = "expand"  // ask the provider what a thin notice means
+	Poll    Kind = "poll"    // ask the provider what is new; one for each Subscription that polls, its ID is the Subscription's
+)
+
+// Task is something to do at a time. It waits in its lane: "dest:" and an
+// Environment id for deliveries, "conn:" and a Connection id for the others.
+type Task struct {
+	ID    string // "dlv_…" (Deliver), "tsk_…" (Expand), "sub_…" (Poll)
+	Kind  Kind
+	Lane  string
+	Due   time.Time
+	Lease int64 // token of the lease; 0: not leased
+	Tries int   // tries made so far
+
+	// Deliver
+	Event  trigger.Event // in a Batch only its ID is needed
+	Replay bool
+
+	// Expand and Poll
+	Subscription string
+	Thin         []byte // the Notice's; nil for Poll
+	Merge        string
+}
+
+// LaneDue is a lane that has waiting Tasks.
+type LaneDue struct {
+	Lane string
+	Due  time.Time
+}
+
+// ClaimRequest asks for due Tasks of one lane.
+type ClaimRequest struct {
+	Lane  string
+	Now   time.Time
+	Limit int
+	Bytes int64         // stop after the Task that brings payloads above it; at least one is returned
+	Lease time.Duration // how long the lease holds where several processes share the store
+}
+
+// Outcome of one try of a [Deliver] Task.
+type Outcome struct {
+	Task    Task
+	Attempt Attempt
+	Status  Status
+	Due     time.Time // of the next try, with Pending
+	Reason  string    // why it is Dead
+	Pause   string    // not empty: pause the Task's lane, for this reason, in the same commit
+}
+
+// DeadInbound is a request that was verified but could not be decoded. It shows
+// in the log as a Dead event; replaying it decodes it anew.
+type DeadInbound struct {
+	ID          string // "evt_…", also of the Record that shows it
+	Connector   string
+	Endpoint    string // of its address; empty: the default App's
+	Connection  string // of its address, if that is a Subscription's
+	Account     string
+	Deployment  string
+	Environment string // whose App or Subscription the address belongs to; may be empty with several tenants
+	ReceivedAt  time.Time
+	Reason      string
+	Request     []byte // the Inbound, sealed where the Forwarder has a Keeper
+}
