@@ -1,6 +1,7 @@
 package connector
 
 import (
+	"strings"
 	"time"
 
 	"github.com/interactorhq/interactor/trigger"
@@ -20,21 +21,6 @@ type Description struct {
 	Triggers  []trigger.Definition
 	Accepted  Reply // answer to an accepted request; defaults to 200 and no body
 }
-
-// A Field is one value that a person enters.
-type Field struct {
-	Name, Label, Help, Default string
-	Pattern                    string   // regular expression that must match it all; defaults to any one line
-	Options                    []string // non-empty: one of these
-	Secret, Optional           bool     // Secret: sealed, never shown again, never in Session
-}
-
-// A Template is text with {placeholders}: {name} is a Connection value (a
-// Field, or something kept from callback and token answer), {app.name} a field
-// of the App. Requests also know {token}, {refresh_token}, {code}, {redirect_uri},
-// {code_verifier}; a Watch's Resource knows {identity}, {topic} and its Triggers' Params.
-// A placeholder without a value is an error, not an empty string.
-type Template string
 
 // A Watch declares one kind of provider-side watch. The engine keeps one
 // Subscription for each Connection and each distinct Resource that the wanted
@@ -88,3 +74,15 @@ func AppSecret(field string) Secret { return Secret("app:" + field) }
 
 // ConnectionSecret is the Connection's Field of that name.
 func ConnectionSecret(field string) Secret { return Secret("connection:" + field) }
+
+// Field returns the App's field or the Connection's Field that holds the key.
+// Both are empty for keys that are made, given or public.
+func (s Secret) Field() (app, connection string) {
+	if f, ok := strings.CutPrefix(string(s), "app:"); ok {
+		return f, ""
+	}
+	if f, ok := strings.CutPrefix(string(s), "connection:"); ok {
+		return "", f
+	}
+	return "", ""
+}

@@ -19,6 +19,7 @@ type Inbound struct {
 	Subscription string            // id, at a Subscription's address
 	Secrets      []string          // candidates chosen by the address, newest first (rotation); no empty ones
 	App          map[string]string // fields of the App, for what else must be compared: audience, client_id
+	Values       map[string]string // the Connection's values, less secrets, at a Subscription's address; nil at an App's
 }
 
 // Reply is what a provider gets as answer.

@@ -1,8 +1,6 @@
 package connector
 
 import (
-	"errors"
-	"fmt"
 	"net/http"
 	"time"
 
@@ -61,64 +59,3 @@ type Expansion struct {
 	More    bool      // there is a next page: called again after the commit
 	Next    time.Time // call again (n == nil) then: upcoming timers, a change not yet visible
 }
-
-// Errors that the engine acts on. Anything else is retried with backoff.
-var (
-	ErrGone     = errors.New("connector: the provider no longer has it") // watch: create again; record: skip
-	ErrRevoked  = errors.New("connector: authorisation is gone")         // Connection: revoked, ask to reconnect
-	ErrScope    = errors.New("connector: authorisation lacks a scope")   // Connection: needs consent
-	ErrRefused  = errors.New("connector: the provider refuses this")     // shown to a person, not retried
-	ErrUnproven = errors.New("connector: request not proven")            // Verify: 401
-)
-
-// RetryError asks for another try after a given time.
-type RetryError struct {
-	After time.Duration // 0: the engine's backoff
-	Err   error
-}
-
-func (e *RetryError) Error() string { return fmt.Sprintf("try again after %s: %v", e.After, e.Err) }
-
-// Unwrap returns the cause.
-func (e *RetryError) Unwrap() error { return e.Err }
-
-// StatusError is an API answer that is no success. errors.Is finds the
-// sentinel that its status means.
-type StatusError struct {
-	Status int
-	Body   string
-	is     error
-}
-
-func (e *StatusError) Error() string { return fmt.Sprintf("status %d: %s", e.Status, e.Body) }
-
-// Unwrap returns the sentinel that the status means.
-func (e *StatusError) Unwrap() error { return e.is }
-
-// App is a registration at the provider.
-type App struct {
-	ClientID     string            `json:"client_id,omitempty"`
-	ClientSecret string            `json:"client_secret,omitempty"`
-	Scopes       []string          `json:"scopes,omitempty"` // beyond what the Triggers need
-	Fields       map[string]string `json:"fields,omitempty"` // what the connector's AppFields declare
-}
-
-// Values returns the fields under the names that templates and secrets know:
-// client_id, client_secret and those of AppFields.
-func (a App) Values() map[string]string {
-	v := make(map[string]string, len(a.Fields)+2)
-	for name, f := range a.Fields {
-		v[name] = f
-	}
-	if a.ClientID != "" {
-		v["client_id"] = a.ClientID
-	}
-	if a.ClientSecret != "" {
-		v["client_secret"] = a.ClientSecret
-	}
-	return v
-}
-
-// FieldWebhookSecret is the App field whose value verifies requests at
-// /webhooks/{connector} where a Forwarder works on its own, without accounts.
-const FieldWebhookSecret = "webhook_secret"
