@@ -1,0 +1,380 @@
+package subscription
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/interactorhq/interactor/connector"
+)
+
+// overlap is how long a watch that was replaced by another one stays at the
+// provider, so that nothing is missed in between.
+const overlap = time.Minute
+
+// act does what is due for a claimed Subscription and records the outcome.
+func (r *Reconciler) act(ctx context.Context, s Subscription) {
+	var err error
+	switch s.State {
+	case Removing:
+		err = r.remove(ctx, s)
+	case Pending:
+		err = r.create(ctx, s)
+	case Active:
+		err = r.renew(ctx, s)
+	default:
+		s.Due = time.Time{}
+		_, err = r.cfg.Store.Save(ctx, s, SaveOptions{})
+	}
+	if err != nil && !errors.Is(err, ErrConflict) {
+		// The lease runs out, then it is found again.
+		r.cfg.Logger.ErrorContext(ctx, "working on a watch failed", "subscription", s.ID, "error", err)
+	}
+}
+
+// parts are what a call to a provider needs.
+type parts struct {
+	entry   *connector.Entry
+	watch   connector.Watch
+	conn    Connection
+	session *connector.Session
+	sub     *connector.Subscription
+}
+
+// errWaits says that a Subscription cannot be worked on until its Connection changes.
+var errWaits = errors.New("the connection must be connected again")
+
+func (r *Reconciler) parts(ctx context.Context, s Subscription) (p parts, err error) {
+	e, ok := r.cfg.Registry.Lookup(s.Connector)
+	if !ok {
+		return p, fmt.Errorf("connector %q is not part of this program: %w", s.Connector, connector.ErrRefused)
+	}
+	p.entry = e
+	if p.watch, ok = e.Watch(s.Watch); !ok {
+		return p, fmt.Errorf("connector %s has no watch %q any more: %w", s.Connector, s.Watch, connector.ErrRefused)
+	}
+	if p.conn, err = r.cfg.Connections.Connection(ctx, s.Connection); err != nil {
+		return p, err
+	}
+	if !p.conn.Usable && !p.conn.Closing && s.State != Removing {
+		return p, errWaits
+	}
+	if p.session, err = r.cfg.Connections.Session(ctx, s.Connection); err != nil {
+		return p, err
+	}
+	p.sub = r.describe(p.conn, p.watch, s)
+	if p.watch.Secret == connector.SecretOurs {
+		if p.sub.Secret, err = r.Secret(ctx, s); err != nil {
+			return p, err
+		}
+	}
+	return p, nil
+}
+
+// needsCall reports whether the provider must be told about the watch at all.
+func (p parts) needsCall() bool {
+	return p.entry.Subscriber != nil && p.watch.Intake != connector.FromPoll
+}
+
+// create makes the provider hold the watch, or changes it there.
+func (r *Reconciler) create(ctx context.Context, s Subscription) error {
+	p, err := r.parts(ctx, s)
+	if err != nil {
+		return r.failed(ctx, s, err)
+	}
+	if !p.needsCall() {
+		return r.held(ctx, s, p, nil, true)
+	}
+	if s.Held.ID == "" && p.entry.Lister != nil && s.Tries > 0 {
+		// An earlier call may have reached the provider without an answer
+		// reaching us: adopt what it made instead of making a second one.
+		if err := r.adopt(ctx, p, &s); err != nil {
+			return r.failed(ctx, s, err)
+		}
+	}
+	// From here on a crash may leave a watch behind, so the next try must look
+	// first: that is durable before the provider is called.
+	s.Tries++
+	if s, err = r.cfg.Store.Save(ctx, s, SaveOptions{KeepLease: true}); err != nil {
+		return err
+	}
+	first := s.Held.ID == ""
+	p.sub.Held, p.sub.Cursor = s.Held, s.Cursor
+	h, err := p.entry.Subscriber.Subscribe(ctx, p.session, p.sub)
+	if errors.Is(err, connector.ErrGone) && !first {
+		s.Held, p.sub.Held = connector.Held{}, connector.Held{}
+		first = true
+		h, err = p.entry.Subscriber.Subscribe(ctx, p.session, p.sub)
+	}
+	if err != nil {
+		s.Tries-- // failed counts it
+		return r.failed(ctx, s, err)
+	}
+	return r.held(ctx, s, p, h, first)
+}
+
+// adopt looks for a watch at the provider that points to the address of s.
+func (r *Reconciler) adopt(ctx context.Context, p parts, s *Subscription) error {
+	all, err := p.entry.Lister.List(ctx, p.session, p.sub)
+	if err != nil {
+		return err
+	}
+	for _, h := range all {
+		if h.Address != p.sub.Address {
+			continue
+		}
+		if s.Held.ID == "" {
+			cursor := s.Held.Cursor
+			s.Held = h
+			s.Held.Cursor = cursor
+			continue
+		}
+		extra := *p.sub
+		extra.Held = h
+		if err := p.entry.Subscriber.Unsubscribe(ctx, p.session, &extra); err != nil && !errors.Is(err, connector.ErrGone) {
+			return err
+		}
+	}
+	return nil
+}
+
+// renew prolongs a watch that would expire.
+func (r *Reconciler) renew(ctx context.Context, s Subscription) error {
+	p, err := r.parts(ctx, s)
+	if err != nil {
+		return r.failed(ctx, s, err)
+	}
+	if !p.needsCall() {
+		return r.held(ctx, s, p, nil, false)
+	}
+	var h *connector.Held
+	if p.entry.Renewer != nil {
+		h, err = p.entry.Renewer.Renew(ctx, p.session, p.sub)
+	} else {
+		h, err = p.entry.Subscriber.Subscribe(ctx, p.session, p.sub)
+	}
+	if errors.Is(err, connector.ErrGone) {
+		// The provider has lost it: make it anew, then fetch what was missed.
+		s.State, s.Held, s.Due = Pending, connector.Held{}, r.cfg.Now()
+		if s, err = r.cfg.Store.Save(ctx, s, SaveOptions{}); err != nil {
+			return err
+		}
+		r.Wake()
+		return nil
+	}
+	if err != nil {
+		return r.failed(ctx, s, err)
+	}
+	return r.held(ctx, s, p, h, false)
+}
+
+// held records a success. With ask, the provider is asked next for what is new:
+// the starting point of a new watch, the gap of one that was away.
+func (r *Reconciler) held(ctx context.Context, s Subscription, p parts, h *connector.Held, ask bool) error {
+	now := r.cfg.Now()
+	former := s.Held
+	if h != nil {
+		s.Held = *h
+		s.Held.Secret = ""
+		if p.watch.Secret == connector.SecretTheirs && h.Secret != "" {
+			if err := r.sealSecret(ctx, &s, h.Secret); err != nil {
+				return err
+			}
+		}
+	}
+	s.State, s.LastError, s.Tries = Active, "", 0
+	s.Due, s.RenewAt = time.Time{}, time.Time{}
+	if !s.Held.ExpiresAt.IsZero() {
+		life := s.Held.ExpiresAt.Sub(now)
+		s.RenewAt = now.Add(max(jitter(life/2), time.Second))
+		s.Due = s.RenewAt
+	}
+	var opts SaveOptions
+	if ask && p.entry.Expander != nil {
+		opts.Poll = now
+	}
+	saved, err := r.cfg.Store.Save(ctx, s, opts)
+	if errors.Is(err, ErrConflict) {
+		// A handshake taught a key, or the wish changed, while the provider was
+		// being called: keep that, and what the provider gave.
+		return r.merge(ctx, s, opts)
+	}
+	if err != nil {
+		return err
+	}
+	if former.ID != "" && former.ID != saved.Held.ID {
+		if err := r.retire(ctx, saved, former); err != nil {
+			return err
+		}
+	}
+	if !opts.Poll.IsZero() {
+		r.cfg.PollDue()
+	}
+	return nil
+}
+
+func (r *Reconciler) merge(ctx context.Context, s Subscription, opts SaveOptions) error {
+	for {
+		stored, err := r.cfg.Store.Subscription(ctx, s.ID)
+		if err != nil {
+			return err
+		}
+		stored.Held = s.Held
+		if len(s.Sealed) > 0 && len(stored.Sealed) == 0 {
+			stored.Sealed = s.Sealed
+		}
+		if stored.State != Removing {
+			stored.LastError, stored.Tries = "", 0
+			if s.Version+1 == stored.Version && sameWish(s, stored) {
+				stored.State, stored.Due, stored.RenewAt = s.State, s.Due, s.RenewAt
+			} else {
+				stored.State, stored.Due = Pending, r.cfg.Now()
+			}
+		}
+		if _, err = r.cfg.Store.Save(ctx, stored, opts); !errors.Is(err, ErrConflict) {
+			if err == nil && !opts.Poll.IsZero() {
+				r.cfg.PollDue()
+			}
+			r.Wake()
+			return err
+		}
+	}
+}
+
+func sameWish(a, b Subscription) bool {
+	w := want{topics: a.Topics, filters: a.Filters}
+	return b.State != Removing && !w.differs(b)
+}
+
+// retire plans the removal of a watch that was replaced.
+func (r *Reconciler) retire(ctx context.Context, s Subscription, former connector.Held) error {
+	now := r.cfg.Now()
+	old := s
+	old.ID, old.Held, old.State = newID(now), former, Removing
+	old.Held.Keys = nil
+	old.Due, old.EndedAt, old.CreatedAt, old.Sealed, old.Version = now.Add(overlap), now, now, nil, 0
+	if err := r.cfg.Store.Compare(ctx, Dirty{}, []Subscription{old}, nil); err != nil {
+		return err
+	}
+	r.Wake()
+	return nil
+}
+
+// remove takes the watch away from the provider, unless a sibling shares it.
+func (r *Reconciler) remove(ctx context.Context, s Subscription) error {
+	p, err := r.parts(ctx, s)
+	switch {
+	case errors.Is(err, ErrNotFound), errors.Is(err, connector.ErrRevoked), errors.Is(err, connector.ErrRefused):
+		return r.removed(ctx, s) // nobody is left who could call the provider
+	case err != nil:
+		return r.removeFailed(ctx, s, err)
+	}
+	if p.watch.Per == connector.PerIdentity {
+		siblings, err := r.cfg.Store.Siblings(ctx, s)
+		if err != nil {
+			return err
+		}
+		if len(siblings) > 0 {
+			return r.removed(ctx, s)
+		}
+	}
+	if p.needsCall() {
+		if s.Held.ID == "" && p.entry.Lister != nil {
+			if err := r.adopt(ctx, p, &s); err != nil {
+				return r.removeFailed(ctx, s, err)
+			}
+			p.sub.Held = s.Held
+		}
+		if err := p.entry.Subscriber.Unsubscribe(ctx, p.session, p.sub); err != nil && !errors.Is(err, connector.ErrGone) {
+			return r.removeFailed(ctx, s, err)
+		}
+	}
+	return r.removed(ctx, s)
+}
+
+func (r *Reconciler) removeFailed(ctx context.Context, s Subscription, err error) error {
+	if errors.Is(err, connector.ErrRevoked) || errors.Is(err, connector.ErrRefused) || r.cfg.Now().After(s.EndedAt.Add(giveUpAfter)) {
+		r.cfg.Logger.WarnContext(ctx, "a watch stays at the provider: it cannot be removed with this grant", "subscription", s.ID, "connector", s.Connector, "remote", s.Held.ID, "error", err)
+		return r.removed(ctx, s)
+	}
+	return r.failed(ctx, s, err)
+}
+
+func (r *Reconciler) removed(ctx context.Context, s Subscription) error {
+	s.State, s.Due, s.LastError, s.Sealed = Removed, time.Time{}, "", nil
+	if _, err := r.cfg.Store.Save(ctx, s, SaveOptions{}); err != nil {
+		return err
+	}
+	// A Closing Connection may be free of watches now.
+	if err := r.cfg.Store.Postpone(ctx, s.Connection, r.cfg.Now()); err != nil {
+		return err
+	}
+	r.Wake()
+	return nil
+}
+
+// failed records an error and plans the next try, unless a person must act first.
+func (r *Reconciler) failed(ctx context.Context, s Subscription, cause error) error {
+	now := r.cfg.Now()
+	s.Tries++
+	s.LastError = cause.Error()
+	s.Due = now.Add(backoff(s.Tries))
+	var retry *connector.RetryError
+	switch {
+	case errors.Is(cause, errWaits):
+		s.Due = time.Time{} // a change of the Connection marks it dirty
+	case errors.Is(cause, connector.ErrRevoked), errors.Is(cause, connector.ErrScope):
+		if err := r.cfg.Connections.Refused(ctx, s.Connection, cause); err != nil {
+			return err
+		}
+		s.Due = time.Time{}
+	case errors.Is(cause, connector.ErrRefused) && s.State != Removing:
+		s.State, s.Due = Refused, time.Time{}
+	case errors.As(cause, &retry) && retry.After > 0:
+		s.Due = now.Add(retry.After + jitter(time.Second))
+	}
+	r.cfg.Logger.WarnContext(ctx, "a call about a watch failed", "subscription", s.ID, "connector", s.Connector, "state", s.State, "tries", s.Tries, "next", s.Due, "error", cause)
+	if _, err := r.cfg.Store.Save(ctx, s, SaveOptions{}); err != nil && !errors.Is(err, ErrConflict) {
+		return err
+	}
+	return nil
+}
+
+// Signal acts on what a provider says about a watch.
+func (r *Reconciler) Signal(ctx context.Context, subscription string, signal connector.Signal) error {
+	for {
+		s, err := r.cfg.Store.Subscription(ctx, subscription)
+		if err != nil {
+			return err
+		}
+		if s.State == Removing || s.State == Removed {
+			return nil
+		}
+		now := r.cfg.Now()
+		opts := SaveOptions{KeepLease: true}
+		switch signal {
+		case connector.SignalRenew:
+			if s.State == Active {
+				s.Due = now
+			}
+		case connector.SignalGone:
+			s.State, s.Held, s.Due = Pending, connector.Held{}, now
+		case connector.SignalMissed:
+			opts.Poll = now
+		default:
+			return nil
+		}
+		if _, err = r.cfg.Store.Save(ctx, s, opts); errors.Is(err, ErrConflict) {
+			continue
+		}
+		if err == nil {
+			r.Wake()
+			if !opts.Poll.IsZero() {
+				r.cfg.PollDue()
+			}
+		}
+		return err
+	}
+}
+

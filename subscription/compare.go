@@ -1,0 +1,162 @@
+package subscription
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/interactorhq/interactor/connector"
+	"github.com/interactorhq/interactor/internal/id"
+	"github.com/interactorhq/interactor/trigger"
+)
+
+// giveUpAfter is how long a provider is asked to remove a watch or to revoke a
+// grant when it does not answer properly.
+const giveUpAfter = 3 * 24 * time.Hour
+
+// compare makes the stored Subscriptions of a Connection equal to what is
+// wanted, as intents. The provider is not called here.
+func (r *Reconciler) compare(ctx context.Context, d Dirty) {
+	err := r.compareOnce(ctx, d)
+	switch {
+	case err == nil:
+		r.Wake()
+	case errors.Is(err, ErrConflict):
+		r.postpone(ctx, d.Connection, 0) // somebody worked on one of them: look again
+	default:
+		r.cfg.Logger.ErrorContext(ctx, "comparing watches failed, will be tried again", "connection", d.Connection, "error", err)
+		r.postpone(ctx, d.Connection, backoff(3))
+	}
+}
+
+func (r *Reconciler) postpone(ctx context.Context, connection string, wait time.Duration) {
+	if err := r.cfg.Store.Postpone(ctx, connection, r.cfg.Now().Add(wait)); err != nil {
+		// The lease runs out, then it is found again.
+		r.cfg.Logger.ErrorContext(ctx, "postponing failed", "connection", connection, "error", err)
+	}
+}
+
+func (r *Reconciler) compareOnce(ctx context.Context, d Dirty) error {
+	conn, err := r.cfg.Connections.Connection(ctx, d.Connection)
+	if errors.Is(err, ErrNotFound) {
+		return r.cfg.Store.Compare(ctx, d, nil, nil)
+	}
+	if err != nil {
+		return err
+	}
+	held, err := r.cfg.Store.OfConnection(ctx, conn.ID)
+	if err != nil {
+		return err
+	}
+	if !conn.Usable && !conn.Ended {
+		// It waits for the end user: nothing can be created or removed meanwhile.
+		return r.cfg.Store.Compare(ctx, d, nil, nil)
+	}
+	var wants []*want
+	e, known := r.cfg.Registry.Lookup(conn.Connector)
+	if !conn.Ended {
+		if !known {
+			r.cfg.Logger.WarnContext(ctx, "connection of a connector that this program does not have", "connection", conn.ID, "connector", conn.Connector)
+			return r.cfg.Store.Compare(ctx, d, nil, nil)
+		}
+		var filters []trigger.Filter
+		if filters, err = r.cfg.Wanted(ctx, conn.Environment); err != nil {
+			return err
+		}
+		var problems []error
+		wants, problems = plan(e, conn.Identities, filters)
+		for _, p := range problems {
+			r.cfg.Logger.WarnContext(ctx, "a trigger cannot be watched", "connection", conn.ID, "error", p)
+		}
+	}
+	create, change, err := r.differences(ctx, conn, e, wants, held)
+	if err != nil {
+		return err
+	}
+	if conn.Closing && len(held) == 0 {
+		// The Dirty mark stays until the grant is let go, so that a crash in
+		// between brings us here again.
+		if err := r.cfg.Connections.Closed(ctx, conn.ID, r.cfg.Now().After(conn.EndedAt.Add(giveUpAfter))); err != nil {
+			return fmt.Errorf("ending the grant: %w", err)
+		}
+	}
+	return r.cfg.Store.Compare(ctx, d, create, change)
+}
+
+func (r *Reconciler) differences(ctx context.Context, conn Connection, e *connector.Entry, wants []*want, held []Subscription) (create, change []Subscription, err error) {
+	now := r.cfg.Now()
+	matched := make(map[string]bool)
+	for _, w := range wants {
+		i := slices.IndexFunc(held, func(s Subscription) bool {
+			return s.State != Removing && wantKey{s.Watch, s.Resource, s.Identity} == w.key()
+		})
+		if i < 0 {
+			s, err := r.intent(ctx, conn, e, w, now)
+			if err != nil {
+				return nil, nil, err
+			}
+			create = append(create, s)
+			continue
+		}
+		s := held[i]
+		matched[s.ID] = true
+		if w.differs(s) || s.State == Refused {
+			s.Topics, s.Filters, s.Triggers, s.Params = w.topics, w.filters, w.triggers, w.params
+			s.State, s.Due = Pending, now
+			change = append(change, s)
+		} else if s.LastError != "" && s.Due.IsZero() {
+			s.Due = now // it waited for the Connection to come back
+			change = append(change, s)
+		}
+	}
+	for _, s := range held {
+		if matched[s.ID] || s.State == Removing {
+			continue
+		}
+		s.State, s.Due, s.Tries, s.EndedAt = Removing, now, 0, now
+		if conn.Ended && !conn.Closing {
+			s.State, s.Due = Removed, time.Time{} // the grant is gone: nothing can be called
+		}
+		change = append(change, s)
+	}
+	return create, change, nil
+}
+
+// intent is a new Subscription, not yet known to the provider. Where the
+// provider shares the watch among Connections, it joins what is there.
+func (r *Reconciler) intent(ctx context.Context, conn Connection, e *connector.Entry, w *want, now time.Time) (Subscription, error) {
+	s := Subscription{
+		ID: newID(now), Environment: conn.Environment, Connection: conn.ID, Account: conn.Account,
+		Connector: conn.Connector, App: conn.App, Watch: w.watch, Resource: w.resource, Identity: w.identity,
+		Params: w.params, Topics: w.topics, Filters: w.filters, Triggers: w.triggers,
+		State: Pending, Due: now, CreatedAt: now,
+	}
+	s.Endpoint = s.ID
+	watch, _ := e.Watch(w.watch)
+	secret := ""
+	if watch.Per == connector.PerIdentity {
+		siblings, err := r.cfg.Store.Siblings(ctx, s)
+		if err != nil {
+			return s, err
+		}
+		if len(siblings) > 0 {
+			eldest := siblings[0]
+			if secret, err = r.Secret(ctx, eldest); err != nil {
+				return s, err
+			}
+			s.Endpoint, s.Held = eldest.Endpoint, eldest.Held
+			s.Held.Cursor = ""
+		}
+	}
+	if secret == "" && watch.Secret == connector.SecretOurs {
+		secret = id.Token(32)
+	}
+	if secret != "" {
+		if err := r.sealSecret(ctx, &s, secret); err != nil {
+			return s, err
+		}
+	}
+	return s, nil
+}

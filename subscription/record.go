@@ -1,0 +1,89 @@
+package subscription
+
+import (
+	"time"
+
+	"github.com/interactorhq/interactor/connector"
+	"github.com/interactorhq/interactor/trigger"
+)
+
+// News about watches, as trigger names: in Config.Notify always, and forwarded
+// like any other event when a trigger list names them.
+const (
+	Created   = "subscription.created"
+	Renewed   = "subscription.renewed"
+	Failed    = "subscription.failed"
+	Recovered = "subscription.recovered"
+	Gap       = "subscription.gap" // events may be missing between two times: both are in the payload
+)
+
+// State of a Subscription.
+type State string
+
+// A Subscription is made Pending, becomes Active once the provider holds the
+// watch, and leaves through Removing. Removed ones are remembered for a while,
+// so that their address can answer 410.
+const (
+	Pending  State = "pending"  // to be created or changed at the provider
+	Active   State = "active"   // held
+	Refused  State = "failed"   // the provider refuses it; see LastError. Tried again when the trigger list or the Connection changes
+	Removing State = "removing" // to be removed at the provider
+	Removed  State = "removed"
+)
+
+// Subscription is a watch at a provider: one Resource of one Watch, for one Connection.
+type Subscription struct {
+	ID          string // "sub_…"
+	Environment string
+	Connection  string
+	Account     string
+	Connector   string
+	App         string // "" is the default App
+	Watch       string
+	Resource    string
+	Params      map[string]string // what filled Resource
+	Identity    string            // id of the Identity it belongs to
+	Topics      []string
+	Filters     []trigger.Filter // the wanted Triggers
+	Triggers    []string         // their names, sorted
+
+	State     State
+	LastError string    // of the last call; empty after a success
+	Tries     int       // failed calls in a row
+	Due       time.Time // of the next call; zero: none is planned
+	RenewAt   time.Time // zero: never expires
+	CreatedAt time.Time
+	EndedAt   time.Time // when it became Removing
+
+	Endpoint string         // last part of its address; its own id, or that of a sibling that the provider shares it with
+	Held     connector.Held // as the provider holds it, less Secret
+	Cursor   string
+
+	// Sealed holds the key that verifies its requests, and Version guards it
+	// against lost updates. Both are the store's and the Reconciler's business.
+	Sealed  []byte
+	Version int64
+}
+
+// Healthy reports whether the provider holds the watch and the last call succeeded.
+func (s Subscription) Healthy() bool { return s.State == Active && s.LastError == "" }
+
+// Query selects subscriptions.
+type Query struct {
+	Environment string // "" is the default one, "*" is all
+	Connection  string
+	Connector   string
+	Unhealthy   bool
+	After       string // id of the last one already seen
+}
+
+// Connection is what this room knows of a connected account.
+type Connection struct {
+	ID, Environment, Account, Connector, App string
+
+	Usable     bool // active: watches may be created
+	Ended      bool // disconnected or revoked: nothing is wanted any more
+	Closing    bool // Ended, and its watches can still be removed with its Session
+	EndedAt    time.Time
+	Identities []connector.Identity
+}
