@@ -1,0 +1,332 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"sync"
+
+	"github.com/ncruces/go-sqlite3"
+)
+
+// Bounds of one transaction: large enough that the fsync is shared by all who
+// wait, small enough that the first of them does not wait for long.
+const (
+	maxBatchWrites = 1024
+	maxBatchBytes  = 8 << 20
+)
+
+// write runs f in a transaction and returns when that is durable. Writes that
+// wait together share the transaction; one that returns an error is undone
+// alone. f
+//
+//   - runs on the writer's goroutine: it prepares nothing that could have been
+//     prepared before, and waits for nothing;
+//   - may run a second time, when a write beside it failed: it sets what it
+//     returns anew each time.
+//
+// When ctx ends, write stops waiting and returns its error. The write may become
+// durable all the same, so whatever f uses must stay as it is.
+func (s *Store) write(ctx context.Context, f func(*conn) error) error {
+	return s.writeSized(ctx, 0, f)
+}
+
+// writeSized is write for something of about that many bytes.
+func (s *Store) writeSized(ctx context.Context, bytes int, f func(*conn) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	p, _ := s.pendings.Get().(*pending)
+	if p == nil {
+		p = &pending{done: make(chan error, 1)}
+	}
+	p.run, p.bytes, p.err = f, bytes, nil
+	if err := s.queue.push(p); err != nil {
+		return err
+	}
+	select {
+	case err := <-p.done:
+		p.run = nil
+		s.pendings.Put(p)
+		return err
+	case <-ctx.Done():
+		if s.queue.remove(p) {
+			return ctx.Err()
+		}
+		return fmt.Errorf("sqlite: stopped waiting for a write that may become durable yet: %w", ctx.Err())
+	}
+}
+
+// pending is a write that waits for its transaction.
+type pending struct {
+	run        func(*conn) error
+	bytes      int
+	err        error
+	done       chan error
+	prev, next *pending
+	queued     bool
+}
+
+// queue holds the writes that wait, oldest first. It is as long as there are
+// callers waiting.
+type queue struct {
+	mu     sync.Mutex
+	filled sync.Cond
+	head   *pending
+	tail   *pending
+	closed error // why no more are taken
+}
+
+func (q *queue) push(p *pending) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed != nil {
+		return q.closed
+	}
+	p.prev, p.next, p.queued = q.tail, nil, true
+	if q.tail == nil {
+		q.head = p
+	} else {
+		q.tail.next = p
+	}
+	q.tail = p
+	q.filled.Signal()
+	return nil
+}
+
+// remove takes p out and says whether it was still there.
+func (q *queue) remove(p *pending) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.unlink(p)
+}
+
+func (q *queue) unlink(p *pending) bool {
+	if !p.queued {
+		return false
+	}
+	if p.prev == nil {
+		q.head = p.next
+	} else {
+		p.prev.next = p.next
+	}
+	if p.next == nil {
+		q.tail = p.prev
+	} else {
+		p.next.prev = p.prev
+	}
+	p.prev, p.next, p.queued = nil, nil, false
+	return true
+}
+
+// take waits for writes and moves them to batch. It returns none when the queue
+// was closed and is empty.
+func (q *queue) take(batch []*pending) []*pending {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for q.head == nil && q.closed == nil {
+		q.filled.Wait()
+	}
+	bytes := 0
+	for q.head != nil && len(batch) < maxBatchWrites {
+		p := q.head
+		if bytes += p.bytes; bytes > maxBatchBytes && len(batch) > 0 {
+			break
+		}
+		q.unlink(p)
+		batch = append(batch, p)
+	}
+	return batch
+}
+
+// close refuses further writes with err; the first reason stays.
+func (q *queue) close(err error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed == nil {
+		q.closed = err
+	}
+	q.filled.Broadcast()
+}
+
+// Stats counts what a [Store] has done since Open.
+type Stats struct {
+	Writes  uint64 // that were part of a commit
+	Commits uint64 // transactions that changed something: each is one fsync
+}
+
+// Stats returns the counts so far. Writes/Commits is how many writes share an fsync.
+func (s *Store) Stats() Stats {
+	return Stats{Writes: s.writes.Load(), Commits: s.commits.Load()}
+}
+
+// runWriter commits what the queue holds until it is closed.
+func (s *Store) runWriter() {
+	defer close(s.writerDone)
+	var batch []*pending
+	for {
+		batch = s.queue.take(batch[:0])
+		if len(batch) == 0 {
+			return
+		}
+		err := s.failure()
+		if err == nil {
+			err = s.commit(batch, false)
+			if errors.Is(err, errAgain) {
+				err = s.commit(batch, true)
+			}
+			if err != nil {
+				err = s.judge(err)
+			}
+		}
+		for i, p := range batch {
+			if err != nil {
+				p.err = err
+			}
+			p.done <- p.err // has room for one
+			batch[i] = nil
+		}
+		s.checkpoint()
+	}
+}
+
+// errAgain asks for the batch to be run with a savepoint around each write.
+var errAgain = errors.New("sqlite: a write failed halfway")
+
+// commit runs a batch in one transaction. Its error is everybody's; that of a
+// single write is left in its err.
+//
+// Without savepoints a write that fails after it has changed something makes the
+// whole batch start again with them. Failing writes are rare and mostly fail
+// before their first change, and a savepoint around each write makes SQLite copy
+// every page that it touches.
+func (s *Store) commit(batch []*pending, savepoints bool) error {
+	c := s.writer
+	if _, err := c.sql(`BEGIN IMMEDIATE`).exec(); err != nil {
+		return err
+	}
+	start := c.db.TotalChanges()
+	for _, p := range batch {
+		if savepoints {
+			if _, err := c.sql(`SAVEPOINT one`).exec(); err != nil {
+				return s.rollback(err)
+			}
+		}
+		before := c.db.TotalChanges()
+		p.err = call(p.run, c)
+		if c.db.GetAutocommit() { // SQLite itself gave the transaction up: disk full, out of memory
+			return s.rollback(cmpErr(p.err, errors.New("sqlite: transaction lost")))
+		}
+		if p.err == nil {
+			if savepoints {
+				if _, err := c.sql(`RELEASE one`).exec(); err != nil {
+					return s.rollback(err)
+				}
+			}
+			continue
+		}
+		c.reset()
+		switch {
+		case isFatal(p.err):
+			return s.rollback(p.err)
+		case savepoints:
+			if err := c.script(`ROLLBACK TO one; RELEASE one`); err != nil {
+				return s.rollback(err)
+			}
+		case c.db.TotalChanges() != before:
+			return s.rollback(errAgain)
+		}
+	}
+	if _, err := c.sql(`COMMIT`).exec(); err != nil {
+		return s.rollback(err)
+	}
+	s.writes.Add(uint64(len(batch)))
+	if c.db.TotalChanges() != start {
+		s.commits.Add(1)
+	}
+	return nil
+}
+
+// rollback ends the transaction because of err, which it returns.
+func (s *Store) rollback(err error) error {
+	s.writer.reset()
+	if s.writer.db.GetAutocommit() {
+		return err
+	}
+	if _, e := s.writer.sql(`ROLLBACK`).exec(); e != nil {
+		s.fail(fmt.Errorf("rollback: %w", e))
+	}
+	return err
+}
+
+// call runs f and turns a panic into an error: it must not end the writer,
+// whom everybody waits for.
+func call(f func(*conn) error, c *conn) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("sqlite: panic: %v\n%s", v, debug.Stack())
+		}
+	}()
+	return f(c)
+}
+
+func cmpErr(err, otherwise error) error {
+	if err != nil {
+		return err
+	}
+	return otherwise
+}
+
+// walPages is how far the WAL grows before it is copied into the file: 16 MiB.
+// The longer, the more changes of a page are copied as one.
+const walPages = 4096
+
+// checkpoint copies the WAL into the file when it has grown, after the callers
+// were answered. SQLite's own would do it inside of COMMIT and keep its errors
+// to itself.
+func (s *Store) checkpoint() {
+	if s.wal < s.walNext || s.failure() != nil {
+		return
+	}
+	mode := sqlite3.CHECKPOINT_PASSIVE
+	if s.wal >= 8*walPages {
+		// Somebody always reads, so that the WAL is never done with: wait for a
+		// moment without readers, which hold on for readLimit at most.
+		mode = sqlite3.CHECKPOINT_RESTART
+	}
+	log, done, err := s.writer.db.WALCheckpoint("main", mode)
+	switch {
+	case err == nil && log == done:
+		s.walNext = walPages
+	case err == nil || errors.Is(err, sqlite3.BUSY) || errors.Is(err, sqlite3.LOCKED) || errors.Is(err, sqlite3.FULL):
+		s.walNext = s.wal + walPages/4 // try again soon, not at every commit
+	default:
+		s.fail(fmt.Errorf("checkpoint: %w", err))
+	}
+}
+
+// judge decides whether err ends the Store, and returns what to tell callers.
+func (s *Store) judge(err error) error {
+	if isFatal(err) {
+		s.fail(err)
+		return s.failure()
+	}
+	return explain(err)
+}
+
+// fail ends the Store: the first reason stays.
+func (s *Store) fail(err error) {
+	reason := fmt.Errorf("%w: %w", ErrFailed, explain(err))
+	if s.failed.CompareAndSwap(nil, &reason) {
+		s.queue.close(reason)
+	}
+}
+
+// failure returns why the Store has failed, nil while it works.
+func (s *Store) failure() error {
+	if p := s.failed.Load(); p != nil {
+		return *p
+	}
+	return nil
+}
