@@ -24,6 +24,7 @@ type Keyring []string
 
 var (
 	_ Keeper         = Keyring(nil)
+	_ fmt.Formatter  = Keyring(nil)
 	_ fmt.Stringer   = Keyring(nil)
 	_ fmt.GoStringer = Keyring(nil)
 	_ slog.LogValuer = Keyring(nil)
@@ -77,6 +78,9 @@ func (k Keyring) String() string { return fmt.Sprintf("seal.Keyring(%d keys)", l
 // GoString hides the keys.
 func (k Keyring) GoString() string { return k.String() }
 
+// Format hides the keys from every verb of package fmt.
+func (k Keyring) Format(f fmt.State, _ rune) { fmt.Fprint(f, k.String()) }
+
 // LogValue hides the keys.
 func (k Keyring) LogValue() slog.Value { return slog.StringValue(k.String()) }
 
@@ -120,7 +124,7 @@ func NewRing(keys Keyring) (*Ring, error) {
 		return nil, fmt.Errorf("%w: the keyring is empty: make a key with \"openssl rand -base64 32\"", ErrNoKey)
 	}
 	var errs []error
-	r := &Ring{keys: make([]ringKey, 0, len(keys))}
+	r := &Ring{keys: make([]*ringKey, 0, len(keys))}
 	for i, text := range keys {
 		key, reason := parseKey(text)
 		if reason != "" {

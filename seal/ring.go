@@ -39,8 +39,12 @@ const (
 )
 
 // Ring is a Keyring whose keys were parsed by [NewRing]. It is immutable and
-// safe for concurrent use.
-type Ring struct{ keys []ringKey }
+// safe for concurrent use. The zero Ring has no key and opens nothing.
+type Ring struct {
+	// Pointers, so that printing a struct that holds a Ring in an unexported
+	// field, where package fmt cannot see its methods, shows addresses only.
+	keys []*ringKey
+}
 
 type ringKey struct {
 	key         [keySize]byte
@@ -49,13 +53,14 @@ type ringKey struct {
 
 var (
 	_ Keeper         = (*Ring)(nil)
-	_ fmt.Stringer   = (*Ring)(nil)
-	_ fmt.GoStringer = (*Ring)(nil)
-	_ slog.LogValuer = (*Ring)(nil)
+	_ fmt.Formatter  = Ring{}
+	_ fmt.Stringer   = Ring{}
+	_ fmt.GoStringer = Ring{}
+	_ slog.LogValuer = Ring{}
 )
 
-func newRingKey(key [keySize]byte) ringKey {
-	k := ringKey{key: key}
+func newRingKey(key [keySize]byte) *ringKey {
+	k := &ringKey{key: key}
 	copy(k.fingerprint[:], derive(key, nil, infoFingerprint, fingerprintSize))
 	return k
 }
@@ -68,7 +73,10 @@ func (r *Ring) Seal(_ context.Context, plaintext, bind []byte) ([]byte, error) {
 	if len(bind) == 0 {
 		return nil, ErrNoBind
 	}
-	k := &r.keys[0]
+	if len(r.keys) == 0 {
+		return nil, ErrNoKey
+	}
+	k := r.keys[0]
 	out := make([]byte, headerSize, overhead+len(plaintext))
 	out[0] = version1
 	copy(out[1:], k.fingerprint[:])
@@ -90,8 +98,7 @@ func (r *Ring) Open(_ context.Context, sealed, bind []byte) ([]byte, error) {
 	}
 	header, ciphertext := sealed[:headerSize], sealed[headerSize:]
 	var known bool
-	for i := range r.keys {
-		k := &r.keys[i]
+	for _, k := range r.keys {
 		// The fingerprint is no secret: it stands in clear in every value.
 		if !bytes.Equal(header[1:1+fingerprintSize], k.fingerprint[:]) {
 			continue
@@ -110,18 +117,21 @@ func (r *Ring) Open(_ context.Context, sealed, bind []byte) ([]byte, error) {
 // Current reports whether a value is sealed under the first key. One that is
 // not should be opened and sealed again before its key is removed.
 func (r *Ring) Current(sealed []byte) bool {
-	return len(sealed) >= overhead && sealed[0] == version1 &&
+	return len(r.keys) > 0 && len(sealed) >= overhead && sealed[0] == version1 &&
 		bytes.Equal(sealed[1:1+fingerprintSize], r.keys[0].fingerprint[:])
 }
 
 // String hides the keys.
-func (r *Ring) String() string { return fmt.Sprintf("seal.Ring(%d keys)", len(r.keys)) }
+func (r Ring) String() string { return fmt.Sprintf("seal.Ring(%d keys)", len(r.keys)) }
 
 // GoString hides the keys.
-func (r *Ring) GoString() string { return r.String() }
+func (r Ring) GoString() string { return r.String() }
+
+// Format hides the keys from every verb of package fmt.
+func (r Ring) Format(f fmt.State, _ rune) { fmt.Fprint(f, r.String()) }
 
 // LogValue hides the keys.
-func (r *Ring) LogValue() slog.Value { return slog.StringValue(r.String()) }
+func (r Ring) LogValue() slog.Value { return slog.StringValue(r.String()) }
 
 // valueKey is what seals one single value.
 type valueKey struct {
