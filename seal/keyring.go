@@ -124,7 +124,7 @@ func NewRing(keys Keyring) (*Ring, error) {
 		return nil, fmt.Errorf("%w: the keyring is empty: make a key with \"openssl rand -base64 32\"", ErrNoKey)
 	}
 	var errs []error
-	r := &Ring{keys: make([]*ringKey, 0, len(keys))}
+	r := &Ring{keys: make([]ringKey, 0, len(keys))}
 	for i, text := range keys {
 		key, reason := parseKey(text)
 		if reason != "" {

@@ -40,14 +40,13 @@ const (
 
 // Ring is a Keyring whose keys were parsed by [NewRing]. It is immutable and
 // safe for concurrent use. The zero Ring has no key and opens nothing.
-type Ring struct {
-	// Pointers, so that printing a struct that holds a Ring in an unexported
-	// field, where package fmt cannot see its methods, shows addresses only.
-	keys []*ringKey
-}
+type Ring struct{ keys []ringKey }
 
 type ringKey struct {
-	key         [keySize]byte
+	// secret returns the key. A function, because package fmt cannot see the
+	// methods of a Ring in an unexported field of somebody's struct and would
+	// print bytes, also behind a pointer; of a function it prints the address.
+	secret      func() [keySize]byte
 	fingerprint [fingerprintSize]byte
 }
 
@@ -59,8 +58,8 @@ var (
 	_ slog.LogValuer = Ring{}
 )
 
-func newRingKey(key [keySize]byte) *ringKey {
-	k := &ringKey{key: key}
+func newRingKey(key [keySize]byte) ringKey {
+	k := ringKey{secret: func() [keySize]byte { return key }}
 	copy(k.fingerprint[:], derive(key, nil, infoFingerprint, fingerprintSize))
 	return k
 }
@@ -139,8 +138,8 @@ type valueKey struct {
 	nonce []byte
 }
 
-func (k *ringKey) value(salt []byte) valueKey {
-	b := derive(k.key, salt, infoValue, keySize+nonceSize)
+func (k ringKey) value(salt []byte) valueKey {
+	b := derive(k.secret(), salt, infoValue, keySize+nonceSize)
 	block, err := aes.NewCipher(b[:keySize])
 	if err != nil {
 		panic("seal: AES refused a key of 32 bytes: " + err.Error()) // cannot be
