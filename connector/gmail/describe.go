@@ -1,0 +1,105 @@
+package gmail
+
+import (
+	"time"
+
+	"github.com/interactorhq/interactor/connector"
+	"github.com/interactorhq/interactor/trigger"
+)
+
+// scopeReadonly suffices for watch, history and messages. It is restricted: an
+// App for the public needs Google's verification.
+const scopeReadonly = "https://www.googleapis.com/auth/gmail.readonly"
+
+// watchMailbox is the name of the only Watch.
+const watchMailbox = "mailbox"
+
+// Kinds of history records; they serve as the Watch's topics.
+const (
+	messageAdded = "messageAdded"
+	labelAdded   = "labelAdded"
+)
+
+// Describe returns what Gmail is.
+//
+// Sources: https://developers.google.com/identity/protocols/oauth2/web-server and
+// https://developers.google.com/workspace/gmail/api/guides/push
+func (c *Connector) Describe() connector.Description {
+	d := connector.Description{
+		Name:      Name,
+		Label:     "Gmail",
+		Docs:      "https://developers.google.com/workspace/gmail/api/guides/push",
+		Endpoints: map[string]connector.Template{"api": "https://gmail.googleapis.com/"},
+		OAuth: &connector.OAuth{
+			Authorize: "https://accounts.google.com/o/oauth2/v2/auth",
+			Params: map[string]connector.Template{
+				// Google gives a refresh token for offline access only, and again
+				// only when the person is asked again.
+				"access_type":            "offline",
+				"prompt":                 "consent",
+				"include_granted_scopes": "true",
+			},
+			Scopes: []string{scopeReadonly},
+			Token:  connector.Request{URL: "https://oauth2.googleapis.com/token"},
+			// The refresh token outlives the access token; either ends the whole grant.
+			Revoke: &connector.Request{
+				URL: "https://oauth2.googleapis.com/revoke", Auth: connector.NoAuth,
+				Params: map[string]connector.Template{"token": "{refresh_token}"},
+			},
+		},
+		Triggers: []trigger.Definition{
+			{
+				Name: EmailSent, Label: "An Email is Sent",
+				Help:    "A message was sent from the mailbox, from whatever program.",
+				Payload: Email{}, Example: exampleSent(),
+				Scopes: []string{scopeReadonly}, Watch: watchMailbox, Topics: []string{messageAdded, labelAdded},
+			},
+			{
+				Name: EmailReceived, Label: "Email Received",
+				Help:    "A message arrived in the inbox. Mail that a filter archives, and spam, do not count.",
+				Payload: Email{}, Example: exampleReceived(),
+				Scopes: []string{scopeReadonly}, Watch: watchMailbox, Topics: []string{messageAdded},
+			},
+		},
+	}
+	watch := connector.Watch{Name: watchMailbox, Resource: "{identity}", Intake: connector.FromPoll, Poll: c.cfg.PollInterval}
+	if c.cfg.Mode != Poll {
+		watch.Intake, watch.Per, watch.Poll = connector.AtApp, connector.PerIdentity, safetyPoll
+		d.AppFields = []connector.Field{
+			{
+				Name: FieldTopic, Label: "Pub/Sub topic", Pattern: `projects/[^/\s]+/topics/[^/\s]+`,
+				Help: "projects/…/topics/…, in the project of the OAuth client; gmail-api-push@system.gserviceaccount.com must be a publisher",
+			},
+			{
+				Name: FieldPushServiceAccount, Label: "Service account of the push subscription", Pattern: `[^@\s]+@[^@\s]+`,
+				Help: "the one chosen under Enable authentication",
+			},
+			{
+				Name: FieldPushAudience, Label: "Audience of the push subscription", Optional: true,
+				Help: "leave empty if it is empty there: then it is the address of the webhook",
+			},
+		}
+	}
+	d.Watches = []connector.Watch{watch}
+	return d.WithEndpoints(c.cfg.Endpoints)
+}
+
+func exampleSent() Email {
+	return Email{
+		ID: "19ab3c5d7e9f0a1b", ThreadID: "19ab3c5d7e9f0a1b", MessageID: "<CAF7x2=Qk@mail.gmail.com>",
+		Subject: "Lunch on Friday?",
+		From:    Address{Name: "Alice", Email: "alice@example.com"},
+		To:      []Address{{Email: "bob@example.com"}},
+		Date:    time.Date(2026, time.November, 23, 15, 4, 5, 0, time.UTC),
+		Labels:  []string{"SENT"}, Snippet: "Hi Bob, shall we", Text: "Hi Bob, shall we?\r\n",
+		Attachments: []Attachment{{ID: "ANGjdJ8w", PartID: "1", Filename: "menu.pdf", MimeType: "application/pdf", Size: 48213}},
+		Size:        66210,
+	}
+}
+
+func exampleReceived() Email {
+	e := exampleSent()
+	e.ID, e.ThreadID = "19ab3c5d7e9f0b2c", "19ab3c5d7e9f0b2c"
+	e.Labels = []string{"UNREAD", "CATEGORY_PERSONAL", "INBOX"}
+	return e
+}

@@ -1,0 +1,193 @@
+package gmail
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	gmailapi "google.golang.org/api/gmail/v1"
+	"google.golang.org/api/googleapi"
+
+	"github.com/interactorhq/interactor/connector"
+)
+
+const (
+	pageSize     = 25  // records or messages of one page: each may be fetched, and all are in memory together
+	resyncLimit  = 500 // messages that a resync looks at
+	resyncMargin = 10 * time.Minute
+	notYet       = 10 * time.Second // until another look for a change that was notified but is not listed yet
+)
+
+// Expand reads one page of the mailbox's history since the cursor. A
+// notification's own history id is no place to start from, because it lies at
+// or past the change, and no reason to skip either: notifications overtake each
+// other, and of several that wait the newest is not always the last.
+//
+// Source: https://developers.google.com/workspace/gmail/api/guides/sync
+func (c *Connector) Expand(
+	ctx context.Context, s *connector.Session, sub *connector.Subscription, n *connector.Notice,
+) (*connector.Expansion, error) {
+	if err := c.usable(); err != nil {
+		return nil, err
+	}
+	svc, err := service(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	e := expansion{svc: svc, sub: sub, now: clock(s)}
+	stored := sub.Cursor
+	if stored == "" {
+		stored = sub.Held.Cursor
+	}
+	if stored == "" {
+		return e.begin(ctx, "")
+	}
+	cur, err := parseCursor(stored)
+	switch {
+	case err != nil:
+		return e.begin(ctx, "the stored cursor cannot be read, so what happened since is unknown: "+err.Error())
+	case cur.After > 0:
+		return e.resync(ctx, cur)
+	}
+	out, err := e.walk(ctx, cur)
+	if err != nil || out.More || n == nil {
+		return out, err
+	}
+	// Google's listing may lag behind its notification.
+	var t thin
+	if json.Unmarshal(n.Thin, &t) == nil {
+		if at, err := parseCursor(out.Cursor); err == nil && at.History < t.HistoryID {
+			out.Next = e.now.Add(notYet)
+		}
+	}
+	return out, nil
+}
+
+// expansion is what the steps of one Expand share.
+type expansion struct {
+	svc *gmailapi.Service
+	sub *connector.Subscription
+	now time.Time
+}
+
+// begin sets the starting point: what is there already is not told.
+func (e expansion) begin(ctx context.Context, gap string) (*connector.Expansion, error) {
+	p, err := e.svc.Users.GetProfile(me).Context(ctx).Do()
+	if err != nil {
+		return nil, apiError("profile", err)
+	}
+	out := &connector.Expansion{Cursor: start(p.HistoryId, e.now).String()}
+	if gap != "" {
+		out.Notices = []connector.Notice{{Signal: connector.SignalGap, Reason: gap}}
+	}
+	return out, nil
+}
+
+// walk tells one page of history.
+func (e expansion) walk(ctx context.Context, cur cursor) (*connector.Expansion, error) {
+	types := e.sub.Topics
+	if len(types) == 0 {
+		types = []string{messageAdded, labelAdded}
+	}
+	call := e.svc.Users.History.List(me).StartHistoryId(uint64(cur.History)).
+		HistoryTypes(types...).MaxResults(pageSize).Context(ctx)
+	if cur.Page != "" {
+		call.PageToken(cur.Page)
+	}
+	resp, err := call.Do()
+	switch {
+	case status(err) == http.StatusNotFound:
+		return e.beginResync(ctx, cur)
+	case status(err) == http.StatusBadRequest && cur.Page != "":
+		return restart(cur), nil
+	case err != nil:
+		return nil, apiError("history", err)
+	}
+	told, err := e.tell(ctx, fromHistory(resp.History))
+	if err != nil {
+		return nil, err
+	}
+	if cur.Head == 0 {
+		cur.Head, cur.HeadAt = max(cur.History, historyID(resp.HistoryId)), e.now.Unix()
+	}
+	return finish(told, cur, resp.NextPageToken), nil
+}
+
+// beginResync goes on where the history does not reach back to the cursor: to
+// the profile's history id first, then over the messages since the cursor was
+// good, so that what arrives meanwhile is in one of the two.
+func (e expansion) beginResync(ctx context.Context, cur cursor) (*connector.Expansion, error) {
+	p, err := e.svc.Users.GetProfile(me).Context(ctx).Do()
+	if err != nil {
+		return nil, apiError("profile", err)
+	}
+	checked := time.Unix(cur.Checked, 0)
+	// The margin covers clocks that differ; what it finds twice has the same keys.
+	after := max(checked.Add(-resyncMargin).Unix(), cur.Since, 1)
+	next := cursor{
+		History: cur.History, Checked: cur.Checked, Since: cur.Since,
+		Head: historyID(p.HistoryId), HeadAt: e.now.Unix(), After: after,
+	}
+	return &connector.Expansion{
+		Cursor: next.String(), More: true,
+		Notices: []connector.Notice{{Signal: connector.SignalGap, Reason: fmt.Sprintf(
+			"Google no longer has the history of this mailbox since %s. Messages of that time are looked up, the newest %d at most; "+
+				"what was deleted since, or sent or received before, is lost", checked.UTC().Format(time.RFC3339), resyncLimit)}},
+	}, nil
+}
+
+// resync tells one page of messages.
+func (e expansion) resync(ctx context.Context, cur cursor) (*connector.Expansion, error) {
+	call := e.svc.Users.Messages.List(me).Q(fmt.Sprintf("after:%d", cur.After)).MaxResults(pageSize).Context(ctx)
+	if cur.Page != "" {
+		call.PageToken(cur.Page)
+	}
+	resp, err := call.Do()
+	switch {
+	case status(err) == http.StatusBadRequest && cur.Page != "":
+		return restart(cur), nil
+	case err != nil:
+		return nil, apiError("messages", err)
+	}
+	told, err := e.tell(ctx, fromList(resp.Messages))
+	if err != nil {
+		return nil, err
+	}
+	cur.Listed += len(resp.Messages)
+	page := resp.NextPageToken
+	if cur.Listed >= resyncLimit {
+		page = ""
+	}
+	return finish(told, cur, page), nil
+}
+
+// finish stores where to go on.
+func finish(told []connector.Notice, cur cursor, page string) *connector.Expansion {
+	if page == "" {
+		return &connector.Expansion{Notices: told, Cursor: cur.done().String()}
+	}
+	cur.Page = page
+	return &connector.Expansion{Notices: told, Cursor: cur.String(), More: true}
+}
+
+// restart begins a walk or resync anew because Google no longer takes its page
+// token, which it does not promise for how long it does.
+func restart(cur cursor) *connector.Expansion {
+	cur.Page, cur.Listed = "", 0
+	if cur.After == 0 {
+		cur.Head, cur.HeadAt = 0, 0
+	}
+	return &connector.Expansion{Cursor: cur.String(), More: true}
+}
+
+// status is the status code of an error of Google's client; else 0.
+func status(err error) int {
+	var g *googleapi.Error
+	if errors.As(err, &g) {
+		return g.Code
+	}
+	return 0
+}
