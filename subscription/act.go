@@ -25,7 +25,7 @@ func (r *Reconciler) act(ctx context.Context, s Subscription) {
 		err = r.renew(ctx, s)
 	default:
 		s.Due = time.Time{}
-		_, err = r.cfg.Store.Save(ctx, s, SaveOptions{})
+		_, err = r.cfg.Store.SaveSubscription(ctx, s, SaveOptions{})
 	}
 	if err != nil && !errors.Is(err, ErrConflict) {
 		// The lease runs out, then it is found again.
@@ -96,7 +96,7 @@ func (r *Reconciler) create(ctx context.Context, s Subscription) error {
 	// From here on a crash may leave a watch behind, so the next try must look
 	// first: that is durable before the provider is called.
 	s.Tries++
-	if s, err = r.cfg.Store.Save(ctx, s, SaveOptions{KeepLease: true}); err != nil {
+	if s, err = r.cfg.Store.SaveSubscription(ctx, s, SaveOptions{KeepLease: true}); err != nil {
 		return err
 	}
 	first := s.Held.ID == ""
@@ -157,7 +157,7 @@ func (r *Reconciler) renew(ctx context.Context, s Subscription) error {
 	if errors.Is(err, connector.ErrGone) {
 		// The provider has lost it: make it anew, then fetch what was missed.
 		s.State, s.Held, s.Due = Pending, connector.Held{}, r.cfg.Now()
-		if s, err = r.cfg.Store.Save(ctx, s, SaveOptions{}); err != nil {
+		if s, err = r.cfg.Store.SaveSubscription(ctx, s, SaveOptions{}); err != nil {
 			return err
 		}
 		r.Wake()
@@ -194,7 +194,7 @@ func (r *Reconciler) held(ctx context.Context, s Subscription, p parts, h *conne
 	if ask && p.entry.Expander != nil {
 		opts.Poll = now
 	}
-	saved, err := r.cfg.Store.Save(ctx, s, opts)
+	saved, err := r.cfg.Store.SaveSubscription(ctx, s, opts)
 	if errors.Is(err, ErrConflict) {
 		// A handshake taught a key, or the wish changed, while the provider was
 		// being called: keep that, and what the provider gave.
@@ -232,7 +232,7 @@ func (r *Reconciler) merge(ctx context.Context, s Subscription, opts SaveOptions
 				stored.State, stored.Due = Pending, r.cfg.Now()
 			}
 		}
-		if _, err = r.cfg.Store.Save(ctx, stored, opts); !errors.Is(err, ErrConflict) {
+		if _, err = r.cfg.Store.SaveSubscription(ctx, stored, opts); !errors.Is(err, ErrConflict) {
 			if err == nil && !opts.Poll.IsZero() {
 				r.cfg.PollDue()
 			}
@@ -254,7 +254,7 @@ func (r *Reconciler) retire(ctx context.Context, s Subscription, former connecto
 	old.ID, old.Held, old.State = newID(now), former, Removing
 	old.Held.Keys = nil
 	old.Due, old.EndedAt, old.CreatedAt, old.Sealed, old.Version = now.Add(overlap), now, now, nil, 0
-	if err := r.cfg.Store.Compare(ctx, Dirty{}, []Subscription{old}, nil); err != nil {
+	if err := r.cfg.Store.SaveComparison(ctx, Dirty{}, []Subscription{old}, nil); err != nil {
 		return err
 	}
 	r.Wake()
@@ -303,11 +303,11 @@ func (r *Reconciler) removeFailed(ctx context.Context, s Subscription, err error
 
 func (r *Reconciler) removed(ctx context.Context, s Subscription) error {
 	s.State, s.Due, s.LastError, s.Sealed = Removed, time.Time{}, "", nil
-	if _, err := r.cfg.Store.Save(ctx, s, SaveOptions{}); err != nil {
+	if _, err := r.cfg.Store.SaveSubscription(ctx, s, SaveOptions{}); err != nil {
 		return err
 	}
 	// A Closing Connection may be free of watches now.
-	if err := r.cfg.Store.Postpone(ctx, s.Connection, r.cfg.Now()); err != nil {
+	if err := r.cfg.Store.MarkDirty(ctx, s.Connection, r.cfg.Now()); err != nil {
 		return err
 	}
 	r.Wake()
@@ -335,7 +335,7 @@ func (r *Reconciler) failed(ctx context.Context, s Subscription, cause error) er
 		s.Due = now.Add(retry.After + jitter(time.Second))
 	}
 	r.cfg.Logger.WarnContext(ctx, "a call about a watch failed", "subscription", s.ID, "connector", s.Connector, "state", s.State, "tries", s.Tries, "next", s.Due, "error", cause)
-	if _, err := r.cfg.Store.Save(ctx, s, SaveOptions{}); err != nil && !errors.Is(err, ErrConflict) {
+	if _, err := r.cfg.Store.SaveSubscription(ctx, s, SaveOptions{}); err != nil && !errors.Is(err, ErrConflict) {
 		return err
 	}
 	return nil
@@ -365,7 +365,7 @@ func (r *Reconciler) Signal(ctx context.Context, subscription string, signal con
 		default:
 			return nil
 		}
-		if _, err = r.cfg.Store.Save(ctx, s, opts); errors.Is(err, ErrConflict) {
+		if _, err = r.cfg.Store.SaveSubscription(ctx, s, opts); errors.Is(err, ErrConflict) {
 			continue
 		}
 		if err == nil {
@@ -377,4 +377,3 @@ func (r *Reconciler) Signal(ctx context.Context, subscription string, signal con
 		return err
 	}
 }
-

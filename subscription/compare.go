@@ -32,7 +32,7 @@ func (r *Reconciler) compare(ctx context.Context, d Dirty) {
 }
 
 func (r *Reconciler) postpone(ctx context.Context, connection string, wait time.Duration) {
-	if err := r.cfg.Store.Postpone(ctx, connection, r.cfg.Now().Add(wait)); err != nil {
+	if err := r.cfg.Store.MarkDirty(ctx, connection, r.cfg.Now().Add(wait)); err != nil {
 		// The lease runs out, then it is found again.
 		r.cfg.Logger.ErrorContext(ctx, "postponing failed", "connection", connection, "error", err)
 	}
@@ -41,25 +41,25 @@ func (r *Reconciler) postpone(ctx context.Context, connection string, wait time.
 func (r *Reconciler) compareOnce(ctx context.Context, d Dirty) error {
 	conn, err := r.cfg.Connections.Connection(ctx, d.Connection)
 	if errors.Is(err, ErrNotFound) {
-		return r.cfg.Store.Compare(ctx, d, nil, nil)
+		return r.cfg.Store.SaveComparison(ctx, d, nil, nil)
 	}
 	if err != nil {
 		return err
 	}
-	held, err := r.cfg.Store.OfConnection(ctx, conn.ID)
+	held, err := r.cfg.Store.SubscriptionsOf(ctx, conn.ID)
 	if err != nil {
 		return err
 	}
 	if !conn.Usable && !conn.Ended {
 		// It waits for the end user: nothing can be created or removed meanwhile.
-		return r.cfg.Store.Compare(ctx, d, nil, nil)
+		return r.cfg.Store.SaveComparison(ctx, d, nil, nil)
 	}
 	var wants []*want
 	e, known := r.cfg.Registry.Lookup(conn.Connector)
 	if !conn.Ended {
 		if !known {
 			r.cfg.Logger.WarnContext(ctx, "connection of a connector that this program does not have", "connection", conn.ID, "connector", conn.Connector)
-			return r.cfg.Store.Compare(ctx, d, nil, nil)
+			return r.cfg.Store.SaveComparison(ctx, d, nil, nil)
 		}
 		var filters []trigger.Filter
 		if filters, err = r.cfg.Wanted(ctx, conn.Environment); err != nil {
@@ -82,7 +82,7 @@ func (r *Reconciler) compareOnce(ctx context.Context, d Dirty) error {
 			return fmt.Errorf("ending the grant: %w", err)
 		}
 	}
-	return r.cfg.Store.Compare(ctx, d, create, change)
+	return r.cfg.Store.SaveComparison(ctx, d, create, change)
 }
 
 func (r *Reconciler) differences(ctx context.Context, conn Connection, e *connector.Entry, wants []*want, held []Subscription) (create, change []Subscription, err error) {

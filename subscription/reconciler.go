@@ -143,7 +143,7 @@ func (r *Reconciler) Subscriptions(ctx context.Context, q Query) iter.Seq2[Subsc
 // Repair checks a Connection's watches at the provider now, and recreates what
 // is missing. It returns when that is recorded; Run does the work.
 func (r *Reconciler) Repair(ctx context.Context, connection string) error {
-	subs, err := r.cfg.Store.OfConnection(ctx, connection)
+	subs, err := r.cfg.Store.SubscriptionsOf(ctx, connection)
 	if err != nil {
 		return err
 	}
@@ -152,11 +152,11 @@ func (r *Reconciler) Repair(ctx context.Context, connection string) error {
 			continue
 		}
 		s.State, s.Due, s.Tries = Pending, r.cfg.Now(), 1 // 1: look first what the provider holds
-		if _, err := r.cfg.Store.Save(ctx, s, SaveOptions{KeepLease: true}); err != nil && !errors.Is(err, ErrConflict) {
+		if _, err := r.cfg.Store.SaveSubscription(ctx, s, SaveOptions{KeepLease: true}); err != nil && !errors.Is(err, ErrConflict) {
 			return err
 		}
 	}
-	if err := r.cfg.Store.Postpone(ctx, connection, r.cfg.Now()); err != nil {
+	if err := r.cfg.Store.MarkDirty(ctx, connection, r.cfg.Now()); err != nil {
 		return err
 	}
 	r.Wake()
@@ -212,7 +212,7 @@ func (r *Reconciler) Learn(ctx context.Context, s Subscription, secret string) e
 		if err := r.sealSecret(ctx, &s, secret); err != nil {
 			return err
 		}
-		_, err := r.cfg.Store.Save(ctx, s, SaveOptions{KeepLease: true})
+		_, err := r.cfg.Store.SaveSubscription(ctx, s, SaveOptions{KeepLease: true})
 		if !errors.Is(err, ErrConflict) {
 			return err
 		}
@@ -269,3 +269,14 @@ func jitter(d time.Duration) time.Duration {
 }
 
 func newID(now time.Time) string { return id.New("sub", now) }
+
+// At returns the Subscriptions that share an address, those removed left out.
+func (r *Reconciler) At(ctx context.Context, endpoint string) ([]Subscription, error) {
+	return r.cfg.Store.SubscriptionsAt(ctx, endpoint)
+}
+
+// Route returns the Subscriptions that a request to an App concerns: those of
+// its Connections that have one of the keys. watch limits them when given.
+func (r *Reconciler) Route(ctx context.Context, connector, app, watch string, keys []connector.Key) ([]Subscription, error) {
+	return r.cfg.Store.RouteKeys(ctx, connector, app, watch, keys)
+}

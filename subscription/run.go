@@ -42,7 +42,7 @@ func (r *Reconciler) Run(ctx context.Context) error {
 		}
 		if now := r.cfg.Now(); now.After(forget) {
 			forget = now.Add(time.Hour)
-			if _, err := r.cfg.Store.Forget(ctx, now.Add(-forgetAfter), 1000); err != nil && ctx.Err() == nil {
+			if _, err := r.cfg.Store.ForgetSubscriptions(ctx, now.Add(-forgetAfter), 1000); err != nil && ctx.Err() == nil {
 				return err
 			}
 		}
@@ -50,7 +50,7 @@ func (r *Reconciler) Run(ctx context.Context) error {
 			continue
 		}
 		wait := idleCheck
-		due, err := r.cfg.Store.NextDue(ctx)
+		due, err := r.cfg.Store.NextSubscription(ctx)
 		if err != nil {
 			if ctx.Err() != nil {
 				return nil
@@ -87,7 +87,7 @@ func (r *Reconciler) claim(ctx context.Context, slots chan struct{}, busy *busy,
 			return false, err
 		}
 	}
-	subs, err := r.cfg.Store.ClaimDue(ctx, r.cfg.Now(), leaseTime, claimLimit)
+	subs, err := r.cfg.Store.ClaimSubscriptions(ctx, r.cfg.Now(), leaseTime, claimLimit)
 	if err != nil {
 		return false, err
 	}

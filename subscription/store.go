@@ -20,29 +20,29 @@ type Intents interface {
 	// wanted: new ones, changed ones, those whose trigger list changed.
 	ClaimDirty(ctx context.Context, now time.Time, lease time.Duration, limit int) ([]Dirty, error)
 
-	// Compare commits the result of a comparison, all of it or nothing: new and
+	// SaveComparison commits the result of a comparison, all of it or nothing: new and
 	// changed Subscriptions, and the Dirty mark removed, unless the Connection
 	// was marked again since. [ErrConflict] when a changed Subscription has
 	// another Version by now.
-	Compare(ctx context.Context, d Dirty, create, change []Subscription) error
+	SaveComparison(ctx context.Context, d Dirty, create, change []Subscription) error
 
-	// Postpone puts a Dirty mark off, or sets one.
-	Postpone(ctx context.Context, connection string, due time.Time) error
+	// MarkDirty puts a Dirty mark off, or sets one.
+	MarkDirty(ctx context.Context, connection string, due time.Time) error
 
-	// ClaimDue leases Subscriptions that are due.
-	ClaimDue(ctx context.Context, now time.Time, lease time.Duration, limit int) ([]Subscription, error)
+	// ClaimSubscriptions leases Subscriptions that are due.
+	ClaimSubscriptions(ctx context.Context, now time.Time, lease time.Duration, limit int) ([]Subscription, error)
 
-	// Save stores a Subscription whose Version is still s.Version, and makes its
+	// SaveSubscription stores a Subscription whose Version is still s.Version, and makes its
 	// routes equal to Held.Keys. The stored cursor stays; Held.Cursor is taken
 	// only if there is none. A Removed one loses routes and tasks. It returns
 	// what is stored now, or [ErrConflict].
-	Save(ctx context.Context, s Subscription, o SaveOptions) (Subscription, error)
+	SaveSubscription(ctx context.Context, s Subscription, o SaveOptions) (Subscription, error)
 
-	// NextDue returns when the next Dirty mark or Subscription is due; zero: nothing is planned.
-	NextDue(ctx context.Context) (time.Time, error)
+	// NextSubscription returns when the next Dirty mark or Subscription is due; zero: nothing is planned.
+	NextSubscription(ctx context.Context) (time.Time, error)
 
-	// Forget deletes at most limit Removed ones whose removal is older than before.
-	Forget(ctx context.Context, before time.Time, limit int) (int, error)
+	// ForgetSubscriptions deletes at most limit Removed ones whose removal is older than before.
+	ForgetSubscriptions(ctx context.Context, before time.Time, limit int) (int, error)
 }
 
 // Lookups are what others ask.
@@ -50,26 +50,26 @@ type Lookups interface {
 	// Subscription returns one, Removed ones included, or [ErrNotFound].
 	Subscription(ctx context.Context, id string) (Subscription, error)
 
-	// OfConnection returns those of a Connection that are not Removed.
-	OfConnection(ctx context.Context, connection string) ([]Subscription, error)
+	// SubscriptionsOf returns those of a Connection that are not Removed.
+	SubscriptionsOf(ctx context.Context, connection string) ([]Subscription, error)
 
 	// Siblings returns those that are not Removed and not Removing with the same
 	// Connector, App, Watch, Resource and Identity, without s itself.
 	Siblings(ctx context.Context, s Subscription) ([]Subscription, error)
 
-	// AtEndpoint returns those that are not Removed and have the Endpoint.
-	AtEndpoint(ctx context.Context, endpoint string) ([]Subscription, error)
+	// SubscriptionsAt returns those that are not Removed and have the Endpoint.
+	SubscriptionsAt(ctx context.Context, endpoint string) ([]Subscription, error)
 
-	// Route returns those that are not Removed, of Connections of the connector
+	// RouteKeys returns those that are not Removed, of Connections of the connector
 	// and App that are not ended, that have one of the keys or whose Connection
 	// has one on an Identity; each once. watch limits them when it is not empty.
-	Route(ctx context.Context, connector, app, watch string, keys []connector.Key) ([]Subscription, error)
+	RouteKeys(ctx context.Context, connector, app, watch string, keys []connector.Key) ([]Subscription, error)
 
 	// SubscriptionsAfter lists those that are not Removed in order of creation.
 	SubscriptionsAfter(ctx context.Context, q Query, limit int) ([]Subscription, error)
 }
 
-// SaveOptions of Store.Save.
+// SaveOptions of SaveSubscription.
 type SaveOptions struct {
 	Poll      time.Time // not zero: its Poll task is due then
 	KeepLease bool      // somebody else may hold the lease, or the caller goes on working

@@ -45,12 +45,14 @@ CREATE TABLE route (
 
 CREATE INDEX route_connection ON route (connection, subscription);
 
--- Connections whose watches may differ from what is wanted. Written with the
--- change that makes them so, by the rooms "auth" and "deployment"; worked off by
--- the room "subscription".
+-- Connections whose watches may differ from what is wanted. Marked by markDirty
+-- in the commit that makes them so, by the rooms "auth" and "deployment"; worked
+-- off by the room "subscription".
 CREATE TABLE dirty (
 	connection TEXT    NOT NULL PRIMARY KEY,
-	due        INTEGER NOT NULL
+	due        INTEGER NOT NULL,
+	leased     INTEGER NOT NULL DEFAULT 0, -- until when; 0: nobody works on it
+	version    INTEGER NOT NULL DEFAULT 1  -- grows with each mark
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX dirty_due ON dirty (due);

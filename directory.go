@@ -1,0 +1,255 @@
+package interactor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/interactorhq/interactor/auth"
+	"github.com/interactorhq/interactor/connector"
+	"github.com/interactorhq/interactor/deployment"
+	"github.com/interactorhq/interactor/forward"
+	"github.com/interactorhq/interactor/subscription"
+)
+
+// directory tells the Forwarder whose a request is: it joins what accounts,
+// watches and deployments know. No room imports another for it.
+type directory struct {
+	registry      *connector.Registry
+	auth          *auth.Authorizer
+	deployments   *deployment.Service
+	subscriptions *subscription.Reconciler
+	gap           func(ctx context.Context, r forward.Recipient, reason string)
+}
+
+var _ forward.Directory = (*directory)(nil)
+
+// Address implements [forward.Directory]. What the path names decides which
+// keys verify a request; nothing in the request does.
+func (d *directory) Address(ctx context.Context, name, endpoint string) (forward.Address, error) {
+	e, ok := d.registry.Lookup(name)
+	if !ok {
+		return forward.Address{}, forward.ErrNoAddress
+	}
+	switch {
+	case endpoint == "":
+		if !e.HasDefaultApp {
+			return forward.Address{}, forward.ErrNoAddress
+		}
+		return appAddress(e, forward.Address{Connector: name}, e.DefaultApp)
+	case strings.HasPrefix(endpoint, "app_"):
+		return d.ownAppAddress(ctx, e, endpoint)
+	case strings.HasPrefix(endpoint, "sub_"):
+		return d.subscriptionAddress(ctx, e, endpoint)
+	}
+	return forward.Address{}, forward.ErrNoAddress
+}
+
+// appAddress completes the address of an App: the fields that its connector's
+// AtApp watches name as their key.
+func appAddress(e *connector.Entry, a forward.Address, app connector.App) (forward.Address, error) {
+	a.AppFields = app.Values()
+	found := false
+	for _, w := range e.Watches {
+		if w.Intake != connector.AtApp {
+			continue
+		}
+		found = true
+		if field, _ := w.Secret.Field(); a.AppFields[field] != "" {
+			a.Secrets = append(a.Secrets, a.AppFields[field])
+		}
+	}
+	if !found {
+		return forward.Address{}, forward.ErrNoAddress
+	}
+	return a, nil
+}
+
+func (d *directory) ownAppAddress(ctx context.Context, e *connector.Entry, endpoint string) (forward.Address, error) {
+	rec, err := d.auth.AppByID(ctx, endpoint)
+	if errors.Is(err, auth.ErrNotFound) || (err == nil && rec.Connector != e.Name) {
+		return forward.Address{}, forward.ErrNoAddress
+	}
+	if err != nil {
+		return forward.Address{}, err
+	}
+	dep, err := d.deploymentOf(ctx, rec.Environment)
+	if err != nil {
+		return forward.Address{}, err
+	}
+	return appAddress(e, forward.Address{
+		Connector: e.Name, Endpoint: endpoint, App: endpoint, Environment: rec.Environment, Deployment: dep,
+	}, rec.App)
+}
+
+func (d *directory) subscriptionAddress(ctx context.Context, e *connector.Entry, endpoint string) (forward.Address, error) {
+	at, err := d.subscriptions.At(ctx, endpoint)
+	if err != nil {
+		return forward.Address{}, err
+	}
+	if len(at) == 0 {
+		s, err := d.subscriptions.Get(ctx, endpoint)
+		switch {
+		case errors.Is(err, subscription.ErrNotFound) || (err == nil && s.Connector != e.Name):
+			return forward.Address{}, forward.ErrNoAddress
+		case err != nil:
+			return forward.Address{}, err
+		}
+		return forward.Address{}, forward.ErrAddressGone
+	}
+	s := at[0]
+	if s.Connector != e.Name {
+		return forward.Address{}, forward.ErrNoAddress
+	}
+	w, ok := e.Watch(s.Watch)
+	if !ok || w.Intake != connector.AtSubscription {
+		return forward.Address{}, forward.ErrNoAddress
+	}
+	conn, err := d.auth.Get(ctx, s.Connection)
+	if err != nil {
+		return forward.Address{}, err
+	}
+	app, err := d.auth.AppOf(ctx, conn)
+	if err != nil {
+		return forward.Address{}, err
+	}
+	dep, err := d.deploymentOf(ctx, s.Environment)
+	if err != nil {
+		return forward.Address{}, err
+	}
+	a := forward.Address{
+		Connector: e.Name, Endpoint: endpoint, App: s.App, Deployment: dep, Environment: s.Environment,
+		Connection: s.Connection, Account: s.Account, Subscription: s.ID, Watch: s.Watch,
+		AppFields: app.Values(), Values: conn.Values,
+	}
+	secret := ""
+	switch w.Secret {
+	case connector.SecretOurs, connector.SecretTheirs:
+		if secret, err = d.subscriptions.Secret(ctx, s); err != nil {
+			return forward.Address{}, err
+		}
+		a.KeyPending = secret == ""
+	default:
+		app, field := w.Secret.Field()
+		if secret = a.AppFields[app]; field != "" {
+			if secret, err = d.auth.SecretField(ctx, s.Connection, field); err != nil {
+				return forward.Address{}, err
+			}
+		}
+	}
+	if secret != "" {
+		a.Secrets = []string{secret}
+	}
+	return a, nil
+}
+
+func (d *directory) deploymentOf(ctx context.Context, environment string) (string, error) {
+	env, err := d.deployments.Environment(ctx, environment)
+	if err != nil {
+		return "", fmt.Errorf("environment %s: %w", environment, err)
+	}
+	return env.Deployment, nil
+}
+
+// Learn implements [forward.Directory].
+func (d *directory) Learn(ctx context.Context, a forward.Address, secret string) error {
+	s, err := d.subscriptions.Get(ctx, a.Subscription)
+	if errors.Is(err, subscription.ErrNotFound) {
+		return forward.ErrNoAddress
+	}
+	if err != nil {
+		return err
+	}
+	err = d.subscriptions.Learn(ctx, s, secret)
+	if errors.Is(err, subscription.ErrKeyKnown) {
+		return forward.ErrKeyKnown
+	}
+	return err
+}
+
+// Recipients implements [forward.Directory]. The key that verified the request
+// is that of its address, so at a Subscription's address nobody else can be
+// reached, whatever the request names.
+func (d *directory) Recipients(ctx context.Context, a forward.Address, watch string, keys []connector.Key) ([]forward.Recipient, error) {
+	var subs []subscription.Subscription
+	var err error
+	if a.Subscription != "" {
+		subs, err = d.subscriptions.At(ctx, a.Endpoint)
+	} else if len(keys) > 0 {
+		subs, err = d.subscriptions.Route(ctx, a.Connector, a.App, watch, keys)
+	}
+	if err != nil {
+		return nil, err
+	}
+	out := make([]forward.Recipient, 0, len(subs))
+	for _, s := range subs {
+		if watch != "" && s.Watch != watch {
+			continue
+		}
+		r, err := d.recipient(ctx, s)
+		if errors.Is(err, deployment.ErrNotFound) {
+			continue // the Environment is being deleted
+		}
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, r)
+	}
+	return out, nil
+}
+
+func (d *directory) recipient(ctx context.Context, s subscription.Subscription) (forward.Recipient, error) {
+	dep, err := d.deploymentOf(ctx, s.Environment)
+	return forward.Recipient{
+		Connection: s.Connection, Account: s.Account, Deployment: dep, Environment: s.Environment,
+		Subscription: s.ID, Watch: s.Watch, Params: s.Params,
+	}, err
+}
+
+// Subscription implements [forward.Directory].
+func (d *directory) Subscription(ctx context.Context, id string) (*forward.Expandable, error) {
+	s, err := d.subscriptions.Get(ctx, id)
+	if errors.Is(err, subscription.ErrNotFound) || (err == nil && (s.State == subscription.Removing || s.State == subscription.Removed)) {
+		return nil, forward.ErrNoAddress
+	}
+	if err != nil {
+		return nil, err
+	}
+	sub, err := d.subscriptions.Describe(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	r, err := d.recipient(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	session, err := d.auth.Session(ctx, s.Connection)
+	if err != nil {
+		return nil, err
+	}
+	return &forward.Expandable{Recipient: r, Connector: s.Connector, App: s.App, Session: session, Subscription: sub}, nil
+}
+
+// Signal implements [forward.Directory].
+func (d *directory) Signal(ctx context.Context, r forward.Recipient, s connector.Signal, reason string) error {
+	switch s {
+	case connector.SignalNone:
+		return nil
+	case connector.SignalRevoked:
+		return d.auth.MarkRevoked(ctx, r.Connection, reason)
+	case connector.SignalRestored:
+		return d.auth.MarkActive(ctx, r.Connection)
+	case connector.SignalIdentity:
+		return d.auth.Reidentify(ctx, r.Connection)
+	case connector.SignalGap:
+		d.gap(ctx, r, reason)
+		return nil
+	}
+	return d.subscriptions.Signal(ctx, r.Subscription, s)
+}
+
+// Settings implements [forward.Directory].
+func (d *directory) Settings(ctx context.Context, environment string) (forward.Settings, error) {
+	return d.deployments.SettingsInForce(ctx, environment)
+}
