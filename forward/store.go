@@ -40,7 +40,8 @@ type Queue interface {
 	// is lost changes nothing; its index is in the returned list.
 	Finish(ctx context.Context, outcomes []Outcome) (lost []int, err error)
 
-	// Release gives leased Tasks back, due at once and without an attempt.
+	// Release gives leased Tasks back, due at once and without an attempt. Those
+	// whose lease is lost, and those that are not there, are left alone.
 	Release(ctx context.Context, tasks []Task) error
 
 	// Pause stops a lane from being claimed; a zero time lets it go on.
@@ -82,6 +83,10 @@ type Retention interface {
 var (
 	ErrNotFound  = errors.New("forward: no such event")
 	ErrLeaseLost = errors.New("forward: another worker has taken this task over")
+
+	// ErrStoreFailed means that the store cannot go on, such as after a failed
+	// fsync: it must be opened anew. Run returns it at once.
+	ErrStoreFailed = errors.New("forward: the store has failed and must be opened anew")
 )
 
 // Batch is one durable commit.
