@@ -26,7 +26,7 @@ const stepDeadline = 20 * time.Second
 // Each method waits for what it needs, ends the test when that does not come within 20 seconds, and
 // must not be called by several goroutines at once.
 type Browser struct {
-	ctx context.Context
+	ctx context.Context //nolint:containedctx // chromedp's handle of the tab is a context
 
 	mu       sync.Mutex
 	problems []string
@@ -50,7 +50,7 @@ func New(t testing.TB) *Browser {
 		chromedp.WSURLReadTimeout(60*time.Second),
 	)
 	// Not t.Context(), which ends before the cleanups: Chromium is asked to leave and awaited.
-	allocator, stopAllocator := chromedp.NewExecAllocator(context.Background(), options...)
+	allocator, stopAllocator := chromedp.NewExecAllocator(context.Background(), options...) //nolint:usetesting // see above
 	ctx, closeTab := chromedp.NewContext(allocator)
 	t.Cleanup(func() {
 		if err := chromedp.Cancel(ctx); err != nil {

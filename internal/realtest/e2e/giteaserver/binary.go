@@ -17,8 +17,7 @@ func findBinary(t testing.TB) string {
 	out, err := exec.CommandContext(t.Context(), buildScript(t), "--find").Output()
 	if err != nil {
 		detail := err.Error()
-		var exit *exec.ExitError
-		if errors.As(err, &exit) {
+		if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 			detail = strings.TrimSpace(string(exit.Stderr))
 		}
 		realpart.Missing(t, "Gitea", detail)

@@ -298,7 +298,11 @@ func freePort(ctx context.Context) (int, error) {
 		return 0, fmt.Errorf("no free port on 127.0.0.1: %w", err)
 	}
 	defer func() { _ = l.Close() }()
-	return l.Addr().(*net.TCPAddr).Port, nil
+	addr, ok := l.Addr().(*net.TCPAddr)
+	if !ok {
+		return 0, fmt.Errorf("no free port on 127.0.0.1: listening on %v, which has no port", l.Addr())
+	}
+	return addr.Port, nil
 }
 
 func tail(s string, n int) string {

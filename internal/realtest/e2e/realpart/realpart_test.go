@@ -12,6 +12,7 @@ import (
 // recorder is a testing.TB that remembers how its test ended.
 type recorder struct {
 	testing.TB
+
 	verdict string
 }
 
