@@ -96,7 +96,7 @@ func (k *checker) fieldList(list string, fields []Field) {
 		switch {
 		case !valueName.MatchString(f.Name):
 			k.add(at, "Name must be small letters, digits and _: templates write it as {%s}", f.Name)
-		case given(f.Name):
+		case list == "Fields" && given(f.Name): // an App's field is {app.name}
 			k.add(at, "Name is reserved: {%s} is filled in by the engine", f.Name)
 		case seen[f.Name]:
 			k.add(at, "is declared twice: remove one")

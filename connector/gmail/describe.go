@@ -41,11 +41,8 @@ func (c *Connector) Describe() connector.Description {
 			},
 			Scopes: []string{scopeReadonly},
 			Token:  connector.Request{URL: "https://oauth2.googleapis.com/token"},
-			// The refresh token outlives the access token; either ends the whole grant.
-			Revoke: &connector.Request{
-				URL: "https://oauth2.googleapis.com/revoke", Auth: connector.NoAuth,
-				Params: map[string]connector.Template{"token": "{refresh_token}"},
-			},
+			// Either token ends the whole grant.
+			Revoke: &connector.Request{URL: "https://oauth2.googleapis.com/revoke", Auth: connector.NoAuth},
 		},
 		Triggers: []trigger.Definition{
 			{
