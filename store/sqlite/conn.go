@@ -188,6 +188,7 @@ type row struct{ s *sqlite3.Stmt }
 func (r row) text(i int) string { return r.s.ColumnText(i) }
 func (r row) int(i int) int64   { return r.s.ColumnInt64(i) }
 func (r row) bool(i int) bool   { return r.s.ColumnInt64(i) != 0 }
+func (r row) null(i int) bool   { return r.s.ColumnType(i) == sqlite3.NULL }
 
 // blob returns a copy; nil for NULL.
 func (r row) blob(i int) []byte {

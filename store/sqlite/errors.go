@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/interactorhq/interactor/forward"
 	"github.com/ncruces/go-sqlite3"
 )
 
@@ -23,7 +24,7 @@ var (
 
 	// ErrFailed: an input/output error came before. The Store does nothing any
 	// more; close it and open it anew.
-	ErrFailed = errors.New("sqlite: the store has failed and must be opened anew")
+	ErrFailed = forward.ErrStoreFailed
 
 	// ErrFull: there is no room on the disk. Nothing of the call was kept.
 	ErrFull = errors.New("sqlite: the disk is full")

@@ -17,7 +17,7 @@ CREATE TABLE task (
 	event        TEXT    NOT NULL DEFAULT '',  -- deliver: what
 	later        INTEGER NOT NULL DEFAULT 0,   -- deliver: not the delivery that event.delivery names
 	replay       INTEGER NOT NULL DEFAULT 0,
-	status       INTEGER NOT NULL DEFAULT 0,   -- deliver: see status.go
+	status       INTEGER NOT NULL DEFAULT 0,   -- deliver: see stateOf
 	reason       TEXT    NOT NULL DEFAULT '',
 	attempt      INTEGER NOT NULL DEFAULT 0,   -- deliver: the last one; each names the one before
 	subscription TEXT    NOT NULL DEFAULT '',  -- expand, poll: of whom
@@ -26,7 +26,6 @@ CREATE TABLE task (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX task_due    ON task (lane, due) WHERE lease = 0 AND due IS NOT NULL;
-CREATE INDEX task_oldest ON task (due)       WHERE lease = 0 AND due IS NOT NULL;
 CREATE INDEX task_leased ON task (lease)     WHERE lease <> 0;
 CREATE INDEX task_later  ON task (event)     WHERE later = 1;
 CREATE INDEX task_merge  ON task (subscription, merge) WHERE subscription <> '';
@@ -56,4 +55,8 @@ CREATE TABLE dirty (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX dirty_due ON dirty (due);
+
+-- The greatest token of a task's lease that may have been given out.
+CREATE TABLE lease (token INTEGER NOT NULL) STRICT;
+INSERT INTO lease VALUES (0);
 `

@@ -34,8 +34,9 @@ type Store struct {
 	queue      queue
 	pendings   sync.Pool
 	writerDone chan struct{}
-	wal        int // pages in the WAL after the last commit; the writer's
-	walNext    int // that many make it time to copy them into the file
+	wal        int   // pages in the WAL after the last commit; the writer's
+	walNext    int   // that many make it time to copy them into the file
+	lease      int64 // last token given out; the writer's
 
 	readers chan *conn // nil where not opened yet
 	closing context.Context
@@ -44,6 +45,7 @@ type Store struct {
 
 	failed          atomic.Pointer[error]
 	writes, commits atomic.Uint64
+	forwarding      atomic.Int64 // changes of forwarding settings; see writeForwarding
 }
 
 // Open opens or creates the file and brings its schema up to date. It refuses a
@@ -112,7 +114,7 @@ func (s *Store) start(ctx context.Context, created bool) error {
 	if err := migrate(c, s.path); err != nil {
 		return err
 	}
-	if err := voidLeases(c); err != nil {
+	if err := errors.Join(s.startLeases(c), voidWatchLeases(c)); err != nil {
 		return err
 	}
 	c.db.SetInterrupt(context.Background())

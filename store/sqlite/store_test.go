@@ -11,7 +11,7 @@ func TestOpenClose(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := s.write(ctx, func(c *conn) error {
-		_, err := c.sql(`INSERT INTO dirty VALUES (?, ?)`).text("a").int(1).exec()
+		_, err := c.sql(`INSERT INTO dirty (connection, due) VALUES (?, ?)`).text("a").int(1).exec()
 		return err
 	}); err != nil {
 		t.Fatal(err)

@@ -37,9 +37,9 @@ func (s *Store) writeSized(ctx context.Context, bytes int, f func(*conn) error) 
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	p, _ := s.pendings.Get().(*pending)
+	p, _ := s.pendings.Get().(*pendingWrite)
 	if p == nil {
-		p = &pending{done: make(chan error, 1)}
+		p = &pendingWrite{done: make(chan error, 1)}
 	}
 	p.run, p.bytes, p.err = f, bytes, nil
 	if err := s.queue.push(p); err != nil {
@@ -58,13 +58,13 @@ func (s *Store) writeSized(ctx context.Context, bytes int, f func(*conn) error) 
 	}
 }
 
-// pending is a write that waits for its transaction.
-type pending struct {
+// pendingWrite is a write that waits for its transaction.
+type pendingWrite struct {
 	run        func(*conn) error
 	bytes      int
 	err        error
 	done       chan error
-	prev, next *pending
+	prev, next *pendingWrite
 	queued     bool
 }
 
@@ -73,12 +73,12 @@ type pending struct {
 type queue struct {
 	mu     sync.Mutex
 	filled sync.Cond
-	head   *pending
-	tail   *pending
+	head   *pendingWrite
+	tail   *pendingWrite
 	closed error // why no more are taken
 }
 
-func (q *queue) push(p *pending) error {
+func (q *queue) push(p *pendingWrite) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.closed != nil {
@@ -96,13 +96,13 @@ func (q *queue) push(p *pending) error {
 }
 
 // remove takes p out and says whether it was still there.
-func (q *queue) remove(p *pending) bool {
+func (q *queue) remove(p *pendingWrite) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.unlink(p)
 }
 
-func (q *queue) unlink(p *pending) bool {
+func (q *queue) unlink(p *pendingWrite) bool {
 	if !p.queued {
 		return false
 	}
@@ -122,7 +122,7 @@ func (q *queue) unlink(p *pending) bool {
 
 // take waits for writes and moves them to batch. It returns none when the queue
 // was closed and is empty.
-func (q *queue) take(batch []*pending) []*pending {
+func (q *queue) take(batch []*pendingWrite) []*pendingWrite {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for q.head == nil && q.closed == nil {
@@ -164,7 +164,7 @@ func (s *Store) Stats() Stats {
 // runWriter commits what the queue holds until it is closed.
 func (s *Store) runWriter() {
 	defer close(s.writerDone)
-	var batch []*pending
+	var batch []*pendingWrite
 	for {
 		batch = s.queue.take(batch[:0])
 		if len(batch) == 0 {
@@ -201,7 +201,7 @@ var errAgain = errors.New("sqlite: a write failed halfway")
 // whole batch start again with them. Failing writes are rare and mostly fail
 // before their first change, and a savepoint around each write makes SQLite copy
 // every page that it touches.
-func (s *Store) commit(batch []*pending, savepoints bool) error {
+func (s *Store) commit(batch []*pendingWrite, savepoints bool) error {
 	c := s.writer
 	if _, err := c.sql(`BEGIN IMMEDIATE`).exec(); err != nil {
 		return err

@@ -1,0 +1,224 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/interactorhq/interactor/forward"
+	"github.com/interactorhq/interactor/trigger"
+)
+
+// eventColumns are what readEvent reads, of e (event) and p (payload).
+const eventColumns = `e.id, e.trigger, e.time, e.connector, e.account, e.connection, e.deployment, e.environment,
+	e.test, e.dedupe, p.payload, p.raw`
+
+// eventWidth is how many they are.
+const eventWidth = 12
+
+func readEvent(r row, at int) trigger.Event {
+	return trigger.Event{
+		ID: r.text(at), Trigger: r.text(at + 1), Time: r.time(at + 2), Connector: r.text(at + 3),
+		Account: r.text(at + 4), Connection: r.text(at + 5), Deployment: r.text(at + 6), Environment: r.text(at + 7),
+		Test: r.bool(at + 8), DedupeKey: r.text(at + 9), Payload: r.blob(at + 10), Raw: r.blob(at + 11),
+	}
+}
+
+// readRecord reads eventColumns, then e.status, e.received, e.reason and the
+// reason of its lane's pause, NULL when it is not paused.
+func readRecord(r row) forward.Record {
+	rec := forward.Record{Event: readEvent(r, 0), ReceivedAt: r.time(eventWidth + 1), Reason: r.text(eventWidth + 2)}
+	state, paused := r.int(eventWidth), !r.null(eventWidth+3)
+	rec.Status = statusOf(state, paused)
+	if rec.Status == forward.Paused {
+		rec.Reason = r.text(eventWidth + 3)
+	}
+	return rec
+}
+
+// recordSelect reads events with what readRecord wants. An event waits in the
+// lane of its first delivery.
+const recordSelect = `SELECT ` + eventColumns + `, e.status, e.received, e.reason,
+		CASE e.status WHEN 0 THEN (SELECT coalesce(pause.reason, '') FROM task JOIN pause ON pause.lane = task.lane
+			WHERE task.id = e.delivery) END
+	FROM event e `
+
+// Record implements [forward.Log].
+func (s *Store) Record(ctx context.Context, id string) (forward.Record, error) {
+	var rec forward.Record
+	err := s.read(ctx, func(c *conn) error {
+		found, err := c.sql(recordSelect + `LEFT JOIN payload p ON p.n = e.payload WHERE e.id = ?`).text(id).
+			one(func(r row) { rec = readRecord(r) })
+		if err != nil {
+			return err
+		}
+		if !found {
+			return forward.ErrNotFound
+		}
+		rec.Deliveries, err = deliveries(c, id)
+		return err
+	})
+	if err != nil {
+		return forward.Record{}, err
+	}
+	return rec, nil
+}
+
+func deliveries(c *conn, event string) ([]forward.Delivery, error) {
+	var list []forward.Delivery
+	var last []int64
+	err := eachDelivery(c, event, `id, status, due, reason, replay, attempt,
+		(SELECT coalesce(pause.reason, '') FROM pause WHERE pause.lane = task.lane)`, func(r row) error {
+		d := forward.Delivery{
+			ID: r.text(0), Event: event, Status: statusOf(r.int(1), !r.null(6)),
+			Reason: r.text(3), Replay: r.bool(4),
+		}
+		switch d.Status {
+		case forward.Pending:
+			d.NextAt = r.time(2)
+		case forward.Paused:
+			d.Reason = r.text(6)
+		}
+		list, last = append(list, d), append(last, r.int(5))
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	for i := range list {
+		if list[i].Attempts, err = attempts(c, last[i]); err != nil {
+			return nil, err
+		}
+		if n := len(list[i].Attempts); n > 0 {
+			list[i].URL = list[i].Attempts[n-1].URL
+		}
+	}
+	return list, nil
+}
+
+// attempts follows the chain from the last one and returns it oldest first.
+func attempts(c *conn, last int64) ([]forward.Attempt, error) {
+	var list []forward.Attempt
+	err := c.sql(`WITH RECURSIVE chain (n, depth) AS (
+			SELECT ?, 0
+			UNION ALL
+			SELECT attempt.prev, depth + 1 FROM chain JOIN attempt USING (n) WHERE attempt.prev <> 0
+		)
+		SELECT at, took, url, code, error, request_header, response_header, response
+		FROM chain JOIN attempt USING (n) ORDER BY depth DESC`).int(last).each(func(r row) error {
+		list = append(list, forward.Attempt{
+			At: r.time(0), Took: time.Duration(r.int(1)) * time.Microsecond, URL: r.text(2),
+			StatusCode: int(r.int(3)), Error: r.text(4),
+			RequestHeader: parseHeader(r.text(5)), ResponseHeader: parseHeader(r.text(6)), Response: r.blob(7),
+		})
+		return nil
+	})
+	return list, err
+}
+
+// Records implements [forward.Log].
+func (s *Store) Records(ctx context.Context, q forward.Query, limit int) ([]forward.Record, error) {
+	var list []forward.Record
+	err := s.read(ctx, func(c *conn) error {
+		list = nil
+		var where []string
+		var values []any
+		add := func(condition string, v ...any) {
+			where = append(where, condition)
+			values = append(values, v...)
+		}
+		if q.Environment != "*" {
+			add(`e.environment = ?`, q.Environment)
+		}
+		for _, f := range []struct{ column, value string }{
+			{`e.account`, q.Account}, {`e.connector`, q.Connector},
+			{`e.trigger`, q.Trigger}, {`e.connection`, q.Connection},
+		} {
+			if f.value != "" {
+				add(f.column+` = ?`, f.value)
+			}
+		}
+		const inPause = `EXISTS (SELECT 1 FROM task JOIN pause ON pause.lane = task.lane WHERE task.id = e.delivery)`
+		switch q.Status {
+		case "":
+		case forward.Pending:
+			add(`e.status = 0 AND e.status <> 1 AND NOT ` + inPause)
+		case forward.Paused:
+			add(`e.status = 0 AND e.status <> 1 AND ` + inPause)
+		case forward.Dead:
+			add(`e.status = 2 AND e.status <> 1`)
+		default:
+			add(`e.status = ?`, stateOf(q.Status))
+		}
+		if !q.Since.IsZero() {
+			add(`e.received >= ?`, q.Since.UnixMilli())
+		}
+		if !q.Until.IsZero() {
+			add(`e.received < ?`, q.Until.UnixMilli())
+		}
+		if q.After != "" {
+			var received int64
+			found, err := c.sql(`SELECT received FROM event WHERE id = ?`).text(q.After).
+				one(func(r row) { received = r.int(0) })
+			switch {
+			case err != nil:
+				return err
+			case found:
+				add(`(e.received, e.id) < (?, ?)`, received, q.After)
+			default: // purged meanwhile; ids are ordered by time, too
+				add(`e.id < ?`, q.After)
+			}
+		}
+		condition := ""
+		if len(where) > 0 {
+			condition = `WHERE ` + strings.Join(where, ` AND `)
+		}
+		// Payloads are read of those rows that are returned.
+		st := c.sql(recordSelect + `LEFT JOIN payload p ON p.n = e.payload ` + condition + ` ORDER BY e.received DESC, e.id DESC LIMIT ?`)
+		for _, v := range values {
+			switch v := v.(type) {
+			case string:
+				st.text(v)
+			case int64:
+				st.int(v)
+			}
+		}
+		return st.int(int64(limit)).each(func(r row) error {
+			list = append(list, readRecord(r))
+			return nil
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return list, nil
+}
+
+// Inbound implements [forward.Log].
+func (s *Store) Inbound(ctx context.Context, id string) (forward.DeadInbound, error) {
+	var d forward.DeadInbound
+	err := s.read(ctx, func(c *conn) error {
+		found, err := c.sql(`SELECT i.id, e.connector, i.endpoint, e.connection, e.account, e.deployment, e.environment,
+				e.received, e.reason, i.request
+			FROM inbound i JOIN event e ON e.id = i.id WHERE i.id = ?`).text(id).one(func(r row) {
+			d = forward.DeadInbound{
+				ID: r.text(0), Connector: r.text(1), Endpoint: r.text(2), Connection: r.text(3), Account: r.text(4),
+				Deployment: r.text(5), Environment: r.text(6), ReceivedAt: r.time(7), Reason: r.text(8), Request: r.blob(9),
+			}
+		})
+		if err == nil && !found {
+			err = forward.ErrNotFound
+		}
+		return err
+	})
+	if err != nil {
+		return forward.DeadInbound{}, err
+	}
+	return d, nil
+}
+
+// errEnough ends a scan that has what it wants.
+var errEnough = errors.New("sqlite: enough")
+
+func isEnough(err error) bool { return errors.Is(err, errEnough) }
