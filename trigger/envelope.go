@@ -125,7 +125,9 @@ func appendRaw(b []byte, name string, value json.RawMessage) ([]byte, error) {
 	return buf.Bytes(), nil
 }
 
-// appendString appends s as encoding/json does without HTML escaping.
+// appendString appends s as encoding/json does without HTML escaping, but for a
+// byte that is not UTF-8: that becomes U+FFFD itself and not its escape, so that
+// writing what was read gives the same bytes again.
 func appendString(b []byte, s string) []byte {
 	const hex = "0123456789abcdef"
 	b = append(b, '"')
@@ -161,7 +163,7 @@ func appendString(b []byte, s string) []byte {
 		r, size := utf8.DecodeRuneInString(s[i:])
 		switch {
 		case r == utf8.RuneError && size == 1:
-			b = append(append(b, s[start:i]...), `\ufffd`...)
+			b = append(append(b, s[start:i]...), "\uFFFD"...)
 			start = i + size
 		case r == '\u2028' || r == '\u2029': // line ends to JavaScript, so escaped
 			b = append(append(b, s[start:i]...), `\u202`...)

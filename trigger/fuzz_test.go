@@ -40,6 +40,7 @@ func FuzzEventAppendJSON(f *testing.F) {
 	f.Add("evt_1", "gmail.email.sent", "user-42", "conn_1", int64(1795446245), int64(0), []byte(`{"a":1}`), []byte(`null`), false)
 	f.Add("", "", "\xff\u2028<&>\"\\\x00\x1f\x7f", "é世\u2029", int64(-1), int64(120e6), []byte(" [ 1 , \"<\\u2028\xe2\x80\xa8\" ] "), []byte(nil), true)
 	f.Add("evt_2", "a.b", "\b\f\n\r\t", "\xc3", int64(253402300799), int64(999999999), []byte(`{"a":`), []byte("\"\xff\""), true)
+	f.Add("evt_3", "a.b", "\xa7\xff", "conn_1", int64(0), int64(0), []byte("[\"\xff\xfe\"]"), []byte(nil), false)
 	f.Fuzz(func(t *testing.T, id, name, account, connection string, sec, nsec int64, payload, raw []byte, test bool) {
 		ev := trigger.Event{
 			ID: id, Trigger: name, Time: time.Unix(sec, nsec).UTC(), Connector: account, Account: account,
@@ -55,8 +56,9 @@ func FuzzEventAppendJSON(f *testing.F) {
 		}
 		require.Equal(t, string(got), plain(t, ev), "MarshalJSON gives the same bytes")
 
-		want := reflected{name, ev.Time, reflectedData{id, account, name, account, connection, id, connection,
-			bytes.ToValidUTF8(payload, []byte("\uFFFD")), bytes.ToValidUTF8(raw, []byte("\uFFFD")), test}}
+		utf8 := func(s string) string { return string([]rune(s)) } // a byte that is not UTF-8 is U+FFFD
+		want := reflected{utf8(name), ev.Time, reflectedData{utf8(id), utf8(account), utf8(name), utf8(account),
+			utf8(connection), utf8(id), utf8(connection), bytes.ToValidUTF8(payload, []byte("\uFFFD")), bytes.ToValidUTF8(raw, []byte("\uFFFD")), test}}
 		require.Equal(t, plain(t, want), string(got), "encoding/json gives the same bytes")
 
 		var back trigger.Event
