@@ -2,7 +2,8 @@
 // never import it: interactor.Config.SealingKeys is enough. Implement [Keeper]
 // when a KMS or a secret manager holds the key.
 //
-// Start with [Keyring]; [NewRing] is the same with the keys parsed once.
+// Start with [Keyring]; [NewRing] is the same with the keys parsed once. Package
+// sealtest judges a Keeper of your own.
 package seal
 
 import (
