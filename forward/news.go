@@ -1,8 +1,11 @@
 package forward
 
 import (
+	"context"
+	"encoding/json"
 	"strings"
 
+	"github.com/interactorhq/interactor/internal/id"
 	"github.com/interactorhq/interactor/trigger"
 )
 
@@ -17,7 +20,7 @@ const (
 // newsConnector is what stands for a connector in news.
 const newsConnector = "interactor"
 
-// newsFamilies are the first parts of the names of news, of this room and of
+// isNews reports whether a trigger list entry names news, of this room or of
 // others. A connector cannot have these names.
 func isNews(f trigger.Filter) bool {
 	family, rest, ok := strings.Cut(f.Trigger, ".")
@@ -29,4 +32,56 @@ func isNews(f trigger.Filter) bool {
 		return true
 	}
 	return false
+}
+
+// newsPayload is the payload of this room's news.
+type newsPayload struct {
+	Event    string `json:"event,omitempty"`    // id of the event that was given up
+	Trigger  string `json:"trigger,omitempty"`  // its trigger
+	Delivery string `json:"delivery,omitempty"` // id of the delivery
+	Tries    int    `json:"tries,omitempty"`    // made so far
+	URL      string `json:"url,omitempty"`      // of the destination
+	Reason   string `json:"reason,omitempty"`   // for people
+}
+
+// news makes an event of what an outcome means. Its dedupe key tells it once.
+func (f *Forwarder) news(name string, t Task, o Outcome) trigger.Event {
+	p := newsPayload{URL: o.Attempt.URL, Reason: o.Reason + o.Pause}
+	now := f.now()
+	ev := trigger.Event{
+		ID: id.New("evt", now), Trigger: name, Time: now, Connector: newsConnector,
+		Deployment: t.Event.Deployment, Environment: t.Event.Environment,
+		DedupeKey: name + " " + t.ID,
+	}
+	if name == DeliveryExhausted {
+		p.Event, p.Trigger, p.Delivery, p.Tries = t.Event.ID, t.Event.Trigger, t.ID, t.Tries+1
+		ev.Account, ev.Connection = t.Event.Account, t.Event.Connection
+	} else {
+		ev.DedupeKey = ev.ID
+	}
+	ev.Payload, _ = json.Marshal(p) // cannot fail: texts and numbers
+	return ev
+}
+
+// tell puts news beside an outcome. News about the delivery of news go to
+// Notify alone, or one dead receiver would make news for ever.
+func (d *done) tell(ev trigger.Event, settings Settings) {
+	d.news = append(d.news, ev)
+	if d.outcome.Task.Event.Connector != newsConnector && settings.Wants(ev.Trigger, nil) {
+		d.wanted = append(d.wanted, ev)
+	}
+}
+
+// notify calls Config.Notify, which must not be able to stop deliveries.
+func (f *Forwarder) notify(ctx context.Context, ev trigger.Event) {
+	f.log.Warn("news", "name", ev.Trigger, "environment", ev.Environment, "payload", string(ev.Payload))
+	if f.cfg.Notify == nil {
+		return
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			f.log.Error("Notify panicked", "news", ev.Trigger, "panic", p)
+		}
+	}()
+	f.cfg.Notify(ctx, ev)
 }

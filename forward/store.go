@@ -24,6 +24,8 @@ type Queue interface {
 	// returns the Tasks that were stored, in the order of the batch; a Task whose
 	// Lease is not zero is stored as already leased to the caller. A Finished or
 	// Cursor whose lease is lost makes the whole batch fail with [ErrLeaseLost].
+	// After another error nothing is stored or, where that cannot be known, leases
+	// that it made run out by themselves.
 	Append(ctx context.Context, b Batch) ([]Task, error)
 
 	// Lanes returns lanes that hold Tasks which are not leased, with the earliest

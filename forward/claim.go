@@ -1,0 +1,207 @@
+package forward
+
+import (
+	"container/heap"
+	"context"
+	"time"
+)
+
+const (
+	sweepEvery = 30 * time.Second // the store is asked which lanes have work, also if nobody said so
+	lookAhead  = time.Minute      // how far into the future it is asked
+	lookPause  = 100 * time.Millisecond
+	lookLanes  = 1024
+	storeRetry = time.Second
+)
+
+// dispatch claims what is due until ctx ends. It sleeps until something is due
+// or somebody wakes it.
+func (e *engine) dispatch(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for ctx.Err() == nil {
+		wait := storeRetry
+		if err := e.f.resolveDoubt(ctx); err != nil {
+			e.storeFailed(err, "giving tasks back")
+		} else {
+			e.claimDue(ctx)
+			wait = e.look(ctx)
+		}
+		timer.Reset(wait)
+		select {
+		case <-ctx.Done():
+		case <-timer.C:
+		case <-e.wakeup:
+		}
+	}
+}
+
+// claimDue claims from every lane whose time has come.
+func (e *engine) claimDue(ctx context.Context) {
+	for ctx.Err() == nil {
+		now := e.f.now()
+		e.mu.Lock()
+		if len(e.due) == 0 || e.due[0].next.After(now) {
+			e.mu.Unlock()
+			return
+		}
+		l := heap.Pop(&e.due).(*lane)
+		l.next = time.Time{}
+		fresh := l.fresh
+		e.mu.Unlock()
+		if fresh && !e.meet(ctx, l) {
+			continue
+		}
+		e.claim(ctx, l)
+	}
+}
+
+// meet asks the store about a lane that is new in memory.
+func (e *engine) meet(ctx context.Context, l *lane) bool {
+	_, since, err := e.f.store.Paused(ctx, l.name)
+	if err != nil {
+		e.storeFailed(err, "reading lane "+l.name)
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err != nil {
+		e.schedule(l, e.f.now().Add(storeRetry))
+		return false
+	}
+	l.fresh, l.paused, l.failed = false, !since.IsZero(), !since.IsZero()
+	return true
+}
+
+// claim fills a lane from the store, as far as there is room.
+func (e *engine) claim(ctx context.Context, l *lane) {
+	now := e.f.now()
+	e.mu.Lock()
+	n, bytes := e.room(l)
+	if !l.rest.After(now) {
+		l.rest = time.Time{}
+	}
+	switch {
+	case !l.rest.IsZero():
+		e.schedule(l, l.rest)
+		e.mu.Unlock()
+		return
+	case l.paused: // resume schedules it
+		e.mu.Unlock()
+		return
+	case n < 1 || (bytes <= 0 && l.held > 0):
+		l.blocked = true // its own tasks make room
+		e.mu.Unlock()
+		return
+	case bytes <= 0 && l.pool.running >= l.pool.limit:
+		if !l.starving {
+			l.starving = true
+			e.starved = append(e.starved, l)
+		}
+		e.mu.Unlock()
+		return
+	case bytes <= 0:
+		// Memory is full of other lanes' tasks. One task, for a worker that is free,
+		// keeps this lane moving whatever they do.
+		n, bytes = starvedTake, 1
+	}
+	n = min(n, claimTasks)
+	spills := l.spills
+	e.mu.Unlock()
+
+	// Not cut short by ctx: a lease that nobody knows of would stay.
+	tasks, err := e.f.store.Claim(context.WithoutCancel(ctx), ClaimRequest{Lane: l.name, Now: now, Limit: n, Bytes: bytes, Lease: leaseFor})
+	if err != nil {
+		e.mu.Lock()
+		e.schedule(l, now.Add(storeRetry))
+		e.mu.Unlock()
+		e.storeFailed(err, "claiming from lane "+l.name)
+		return
+	}
+	e.storeWorked()
+	var payload int64
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for i := range tasks {
+		t := &tasks[i]
+		payload += size(t) - taskSize
+		e.hold(l, size(t))
+		e.enqueue(l, *t)
+	}
+	switch {
+	case len(tasks) > 0 && (len(tasks) == n || payload >= bytes):
+		l.behind = true
+		e.schedule(l, now)
+	case l.spilling > 0 || l.spills != spills:
+		l.behind = true // something was added meanwhile: look again
+		e.schedule(l, now)
+	default:
+		l.behind = false
+		if at := now.Add(max(lookPause, 20*e.lookCost)); l.later && e.lookAt.After(at) {
+			e.lookAt = at
+		}
+		l.later = false
+	}
+	l.used = now
+}
+
+// look asks the store which lanes have work, if it is time to, and returns how
+// long the dispatcher may sleep.
+func (e *engine) look(ctx context.Context) time.Duration {
+	now := e.f.now()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.lookAt.After(now) {
+		limit := lookLanes
+		for _, l := range e.lanes {
+			if l.blocked || l.idle(now) {
+				limit++ // known already: they must not hide others
+			}
+		}
+		e.mu.Unlock()
+		lanes, err := e.f.store.Lanes(ctx, now.Add(lookAhead), limit)
+		cost := e.f.now().Sub(now)
+		if err != nil {
+			e.storeFailed(err, "reading lanes")
+		} else {
+			e.storeWorked()
+		}
+		e.mu.Lock()
+		e.lookCost = cost
+		e.lookAt = now.Add(sweepEvery)
+		if err != nil || len(lanes) >= limit {
+			e.lookAt = now.Add(storeRetry)
+		}
+		e.seen(lanes, now)
+		e.forget(now)
+	}
+	next := e.lookAt
+	if len(e.due) > 0 && e.due[0].next.Before(next) {
+		next = e.due[0].next
+	}
+	return max(0, next.Sub(e.f.now()))
+}
+
+// seen schedules the lanes that the store named. e.mu is held.
+func (e *engine) seen(lanes []LaneDue, now time.Time) {
+	for _, d := range lanes {
+		l := e.lane(d.Lane)
+		l.paused = false // the store leaves paused ones out
+		if l.blocked {
+			continue
+		}
+		if !d.Due.After(now) {
+			l.behind = true
+			d.Due = now
+		}
+		e.scheduleLater(l, d.Due)
+	}
+}
+
+// forget removes lanes without work. e.mu is held.
+func (e *engine) forget(now time.Time) {
+	for name, l := range e.lanes {
+		if l.idle(now) {
+			delete(e.lanes, name)
+		}
+	}
+}

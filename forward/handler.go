@@ -1,0 +1,80 @@
+package forward
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/interactorhq/interactor/trigger"
+)
+
+// Permanent marks an error of OnEvent: do not try again. The delivery is dead
+// until it is replayed. A nil err stays nil.
+func Permanent(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &permanentError{err}
+}
+
+// RetryAfter marks an error of OnEvent: try again, but not before d has passed.
+// A nil err stays nil.
+func RetryAfter(d time.Duration, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &retryAfterError{d, err}
+}
+
+type permanentError struct{ err error }
+
+func (e *permanentError) Error() string { return e.err.Error() }
+func (e *permanentError) Unwrap() error { return e.err }
+
+type retryAfterError struct {
+	after time.Duration
+	err   error
+}
+
+func (e *retryAfterError) Error() string { return e.err.Error() }
+func (e *retryAfterError) Unwrap() error { return e.err }
+
+// call gives an event to OnEvent.
+func (f *Forwarder) call(ctx context.Context, settings Settings, t Task) (r result) {
+	ctx, cancel := context.WithTimeout(ctx, settings.timeout())
+	defer cancel()
+	err := f.callHandler(ctx, t.Event)
+	if err == nil {
+		return result{}
+	}
+	var permanent *permanentError
+	var later *retryAfterError
+	r.failure = excerpt("handler: " + err.Error())
+	r.fatal = errors.As(err, &permanent) || errors.Is(err, trigger.ErrPayload)
+	if errors.As(err, &later) {
+		r.after = later.after
+	}
+	return r
+}
+
+func (f *Forwarder) callHandler(ctx context.Context, ev trigger.Event) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			f.log.Error("OnEvent panicked", "event", ev, "panic", p, "stack", string(debug.Stack()))
+			err = fmt.Errorf("panic: %v", p)
+		}
+	}()
+	return f.cfg.OnEvent(ctx, ev)
+}
+
+// excerpt keeps the text of a stranger's error short.
+func excerpt(s string) string {
+	const most = 1000
+	if len(s) > most {
+		s = s[:most] + "…"
+	}
+	return strings.ToValidUTF8(s, "\uFFFD")
+}

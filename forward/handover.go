@@ -1,0 +1,121 @@
+package forward
+
+import "context"
+
+// append stores a batch. What Run can take at once is stored as already leased
+// and handed to it; the rest waits in the store.
+func (f *Forwarder) append(ctx context.Context, b Batch) error {
+	var offer offer
+	if e := f.engine.Load(); e != nil {
+		offer = e.offer(b.Tasks)
+	}
+	// The one who asked may go away; the commit must not, or nobody would know
+	// whether it was made.
+	stored, err := f.store.Append(context.WithoutCancel(ctx), b)
+	if offer.e != nil {
+		f.putBack(context.WithoutCancel(ctx), offer.settle(b.Tasks, stored, err))
+	}
+	if err == nil {
+		if missing := deliveries(b.Tasks) - deliveries(stored); missing > 0 {
+			f.count.duplicates.Add(int64(missing))
+		}
+	}
+	return err
+}
+
+func deliveries(tasks []Task) (n int) {
+	for i := range tasks {
+		if tasks[i].Kind == Deliver {
+			n++
+		}
+	}
+	return n
+}
+
+// offer is what was reserved in memory for the tasks of a batch.
+type offer struct {
+	e     *engine
+	one   *lane   // of the only task
+	lanes []*lane // of each of several
+}
+
+func (o *offer) lane(i int) *lane {
+	if o.lanes == nil {
+		return o.one
+	}
+	return o.lanes[i]
+}
+
+// offer reserves room for those tasks that can be handed over and marks them as
+// leased. Order is kept: behind what waits in the store, new tasks wait there too.
+func (e *engine) offer(tasks []Task) (o offer) {
+	if len(tasks) == 0 {
+		return o
+	}
+	o.e = e
+	if len(tasks) > 1 {
+		o.lanes = make([]*lane, len(tasks))
+	}
+	doubtful := e.f.doubtful()
+	now := e.f.now()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for i := range tasks {
+		t := &tasks[i]
+		l := e.lane(t.Lane)
+		l.used = now
+		if o.lanes != nil {
+			o.lanes[i] = l
+		}
+		o.one = l
+		n, bytes := e.room(l)
+		if e.closed || doubtful || l.behind || l.paused || t.Due.After(now) || n < 1 || bytes < size(t) {
+			l.spilling++
+			continue
+		}
+		t.Lease = 1
+		e.hold(l, size(t))
+	}
+	return o
+}
+
+// settle hands over what was stored, and returns what has to be given back.
+func (o *offer) settle(tasks, stored []Task, err error) (back []Task) {
+	e := o.e
+	now := e.f.now()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for i := range tasks {
+		t, l := &tasks[i], o.lane(i)
+		match := err == nil && len(stored) > 0 && stored[0].ID == t.ID
+		if t.Lease == 0 { // it waits in the store
+			l.spilling--
+			l.spills++
+			l.behind = l.behind || !t.Due.After(now)
+			if e.closed {
+				// whoever runs next looks into the store first
+			} else if t.Due.After(now) {
+				e.scheduleLater(l, t.Due)
+			} else if !l.paused && !l.blocked && !l.starving {
+				e.schedule(l, now)
+			}
+		} else if match && !e.closed {
+			t.Lease = stored[0].Lease
+			e.enqueue(l, *t)
+		} else {
+			if match {
+				back = append(back, stored[0])
+			}
+			e.drop(l, size(t))
+		}
+		if match {
+			stored = stored[1:]
+		}
+	}
+	for _, t := range stored { // merged into one that was there: leased under its own id
+		if t.Lease != 0 {
+			back = append(back, t)
+		}
+	}
+	return back
+}

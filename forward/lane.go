@@ -1,0 +1,163 @@
+package forward
+
+import (
+	"container/heap"
+	"time"
+)
+
+// Bounds of what one lane holds in memory.
+const (
+	laneTasks   = 1024
+	laneShare   = 4 // of Limits.InMemory: a quarter
+	taskSize    = 512
+	idleLane    = 5 * time.Minute // a lane without work is forgotten after this
+	connTasks   = 1               // of a Connection: later ones wait in the store, where notices merge
+	claimTasks  = 256
+	leaseFor    = 5 * time.Minute
+	starvedTake = 1
+)
+
+// lane is the queue of one destination or one Connection. What it holds in
+// memory is leased; the rest is in the store. Guarded by engine.mu.
+//
+// limit and cap are where back-pressure belongs: a lane runs at most limit tries
+// at a time and holds at most cap tasks.
+type lane struct {
+	name  string
+	pool  *pool
+	limit int
+	cap   int
+
+	queue   []Task // from head on
+	head    int
+	running int   // tries in flight
+	held    int   // queued, in flight, or waiting to be recorded
+	bytes   int64 // their size
+	ringed  bool  // in pool.ring
+
+	rest     time.Time // nothing is started before
+	fresh    bool      // the store was not yet asked about it
+	paused   bool
+	failed   bool // news about failures went out; the next success is news, too
+	behind   bool // the store may hold due tasks: new ones queue up behind them
+	blocked  bool // wants to claim, but is full
+	starving bool // wants to claim, but memory is full: in engine.starved
+	later    bool // the store may hold tasks that become due
+	spilling int  // appends under way that leave their tasks in the store
+	spills   int  // counts them, to notice one that came while claiming
+
+	next time.Time // when to claim; zero: not in engine.due
+	at   int       // index in engine.due
+	used time.Time
+}
+
+func (l *lane) queued() int { return len(l.queue) - l.head }
+
+func (l *lane) push(t Task) { l.queue = append(l.queue, t) }
+
+func (l *lane) pop() Task {
+	t := l.queue[l.head]
+	l.queue[l.head] = Task{} // lets the payload go
+	l.head++
+	if l.head == len(l.queue) {
+		l.queue, l.head = l.queue[:0], 0
+	} else if l.head >= 64 && l.head*2 >= len(l.queue) {
+		n := copy(l.queue, l.queue[l.head:])
+		clear(l.queue[n:])
+		l.queue, l.head = l.queue[:n], 0
+	}
+	return t
+}
+
+// drain takes everything that no try was made of yet.
+func (l *lane) drain() []Task {
+	tasks := append([]Task(nil), l.queue[l.head:]...)
+	clear(l.queue)
+	l.queue, l.head = nil, 0
+	return tasks
+}
+
+// ready reports whether a task may be started.
+func (l *lane) ready() bool {
+	return l.queued() > 0 && l.running < l.limit && !l.paused && l.rest.IsZero()
+}
+
+// idle reports whether nothing would be lost by forgetting the lane.
+func (l *lane) idle(now time.Time) bool {
+	return l.held == 0 && l.spilling == 0 && !l.behind && !l.failed && l.next.IsZero() && now.Sub(l.used) > idleLane
+}
+
+// pool is a set of workers and the lanes that wait for one, in turns.
+// Guarded by engine.mu.
+type pool struct {
+	limit   int
+	workers int
+	running int
+	ring    []*lane
+	head    int
+}
+
+func (p *pool) enter(l *lane) {
+	if l.ringed || !l.ready() {
+		return
+	}
+	l.ringed = true
+	p.ring = append(p.ring, l)
+}
+
+// take picks the next task: one of each lane in turn.
+func (p *pool) take() (*lane, Task, bool) {
+	for p.head < len(p.ring) && p.running < p.limit {
+		l := p.ring[p.head]
+		p.ring[p.head] = nil
+		p.head++
+		if p.head == len(p.ring) {
+			p.ring, p.head = p.ring[:0], 0
+		} else if p.head >= 64 && p.head*2 >= len(p.ring) {
+			n := copy(p.ring, p.ring[p.head:])
+			clear(p.ring[n:])
+			p.ring, p.head = p.ring[:n], 0
+		}
+		l.ringed = false
+		if !l.ready() {
+			continue
+		}
+		t := l.pop()
+		l.running++
+		p.running++
+		p.enter(l)
+		return l, t, true
+	}
+	return nil, Task{}, false
+}
+
+// dueLanes is a heap of the lanes that are to claim, soonest first.
+type dueLanes []*lane
+
+var _ heap.Interface = (*dueLanes)(nil)
+
+func (h dueLanes) Len() int           { return len(h) }
+func (h dueLanes) Less(i, j int) bool { return h[i].next.Before(h[j].next) }
+func (h dueLanes) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].at, h[j].at = i, j
+}
+
+func (h *dueLanes) Push(x any) {
+	l := x.(*lane)
+	l.at = len(*h)
+	*h = append(*h, l)
+}
+
+func (h *dueLanes) Pop() any {
+	old := *h
+	l := old[len(old)-1]
+	old[len(old)-1] = nil
+	*h = old[:len(old)-1]
+	return l
+}
+
+// size is what a task counts for in memory.
+func size(t *Task) int64 {
+	return taskSize + int64(len(t.Event.Payload)+len(t.Event.Raw)+len(t.Thin))
+}

@@ -1,0 +1,379 @@
+package forward_test
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/interactorhq/interactor/forward"
+)
+
+// memory is a Store without a disk, for tests in a synctest bubble: it holds to
+// the same rules as the real ones and is judged by the same suite.
+type memory struct {
+	mu      sync.Mutex
+	lease   int64
+	events  map[string]*memoryEvent
+	keys    map[string]time.Time
+	tasks   map[string]*memoryTask
+	history map[string]*forward.Delivery
+	dead    map[string]forward.DeadInbound
+	paused  map[string]pause
+	cursors map[string]string
+
+	fail func(method string) error // nil, or decides whether a call fails
+	wait func(method string)       // nil, or runs before a call
+}
+
+type pause struct {
+	reason string
+	since  time.Time
+}
+
+type memoryEvent struct {
+	forward.NewEvent
+	deliveries []string
+	status     forward.Status // without deliveries: of a dead request
+	reason     string
+}
+
+type memoryTask struct {
+	forward.Task
+	sleeps bool // a Poll without due time
+}
+
+var _ forward.Store = (*memory)(nil)
+
+func newMemory() *memory {
+	return &memory{
+		events: map[string]*memoryEvent{}, keys: map[string]time.Time{}, tasks: map[string]*memoryTask{},
+		history: map[string]*forward.Delivery{}, dead: map[string]forward.DeadInbound{},
+		paused: map[string]pause{}, cursors: map[string]string{},
+	}
+}
+
+func (m *memory) enter(method string) error {
+	if m.wait != nil {
+		m.wait(method)
+	}
+	m.mu.Lock()
+	if m.fail != nil {
+		if err := m.fail(method); err != nil {
+			m.mu.Unlock()
+			return err
+		}
+	}
+	return nil
+}
+
+func (m *memory) held(t forward.Task) *memoryTask {
+	have := m.tasks[t.ID]
+	if have == nil || have.Lease == 0 || have.Lease != t.Lease {
+		return nil
+	}
+	return have
+}
+
+func (m *memory) Append(_ context.Context, b forward.Batch) ([]forward.Task, error) {
+	if err := m.enter("Append"); err != nil {
+		return nil, err
+	}
+	defer m.mu.Unlock()
+	for _, f := range b.Finished {
+		if m.held(f.Task) == nil {
+			return nil, forward.ErrLeaseLost
+		}
+	}
+	left := map[string]bool{}
+	for _, n := range b.Events {
+		if n.Inbound != "" && m.events[n.Inbound] != nil {
+			m.events[n.Inbound].status, m.events[n.Inbound].reason = forward.Delivered, ""
+		}
+		e := n.Event
+		scope := e.Connection
+		if scope == "" {
+			scope = e.Environment + "\x00" + e.Connector
+		}
+		key := scope + "\x00" + e.Trigger + "\x00" + cmp.Or(e.DedupeKey, e.ID)
+		if _, known := m.keys[key]; known {
+			left[e.ID] = true
+			continue
+		}
+		m.keys[key] = n.ReceivedAt
+		m.events[e.ID] = &memoryEvent{NewEvent: n, status: forward.Delivered}
+	}
+	for _, d := range b.Dead {
+		m.dead[d.ID] = d
+		ev := &memoryEvent{status: forward.Dead, reason: d.Reason}
+		ev.Event.ID, ev.Event.Connector, ev.Event.Environment = d.ID, d.Connector, d.Environment
+		ev.Event.Deployment, ev.Event.Account, ev.Event.Connection = d.Deployment, d.Account, d.Connection
+		ev.ReceivedAt = d.ReceivedAt
+		m.events[d.ID] = ev
+	}
+	var stored []forward.Task
+	for _, t := range b.Tasks {
+		if t.Kind == forward.Deliver {
+			ev := m.events[t.Event.ID]
+			if left[t.Event.ID] || ev == nil {
+				continue
+			}
+			ev.deliveries = append(ev.deliveries, t.ID)
+			t.Event = ev.Event
+			m.history[t.ID] = &forward.Delivery{ID: t.ID, Event: t.Event.ID, Status: forward.Pending, NextAt: t.Due, Replay: t.Replay}
+		}
+		if t.Kind == forward.Expand && t.Merge != "" {
+			maps.DeleteFunc(m.tasks, func(_ string, o *memoryTask) bool {
+				return o.Kind == forward.Expand && o.Subscription == t.Subscription && o.Merge == t.Merge && o.Lease == 0
+			})
+		}
+		if t.Lease != 0 {
+			m.lease++
+			t.Lease = m.lease
+		}
+		m.tasks[t.ID] = &memoryTask{Task: t, sleeps: t.Kind == forward.Poll && t.Due.IsZero()}
+		stored = append(stored, t)
+	}
+	if c := b.Cursor; c != nil {
+		m.cursors[c.Subscription] = c.Cursor
+	}
+	for _, f := range b.Finished {
+		t := m.tasks[f.Task.ID]
+		if f.Due.IsZero() && t.Kind != forward.Poll {
+			delete(m.tasks, t.ID)
+			continue
+		}
+		t.Lease, t.Due, t.sleeps, t.Tries = 0, f.Due, f.Due.IsZero(), f.Tries
+	}
+	return stored, nil
+}
+
+func (m *memory) Lanes(_ context.Context, until time.Time, limit int) ([]forward.LaneDue, error) {
+	if err := m.enter("Lanes"); err != nil {
+		return nil, err
+	}
+	defer m.mu.Unlock()
+	soonest := map[string]time.Time{}
+	for _, t := range m.tasks {
+		if _, p := m.paused[t.Lane]; p || t.Lease != 0 || t.sleeps || t.Due.After(until) {
+			continue
+		}
+		if at, ok := soonest[t.Lane]; !ok || t.Due.Before(at) {
+			soonest[t.Lane] = t.Due
+		}
+	}
+	var lanes []forward.LaneDue
+	for name, due := range soonest {
+		lanes = append(lanes, forward.LaneDue{Lane: name, Due: due})
+	}
+	slices.SortFunc(lanes, func(a, b forward.LaneDue) int {
+		return cmp.Or(a.Due.Compare(b.Due), cmp.Compare(a.Lane, b.Lane))
+	})
+	return lanes[:min(limit, len(lanes))], nil
+}
+
+func (m *memory) Claim(_ context.Context, r forward.ClaimRequest) ([]forward.Task, error) {
+	if err := m.enter("Claim"); err != nil {
+		return nil, err
+	}
+	defer m.mu.Unlock()
+	if _, p := m.paused[r.Lane]; p {
+		return nil, nil
+	}
+	var due []*memoryTask
+	for _, t := range m.tasks {
+		if t.Lane == r.Lane && t.Lease == 0 && !t.sleeps && !t.Due.After(r.Now) {
+			due = append(due, t)
+		}
+	}
+	slices.SortFunc(due, func(a, b *memoryTask) int {
+		return cmp.Or(a.Due.Compare(b.Due), cmp.Compare(a.ID, b.ID))
+	})
+	var tasks []forward.Task
+	var bytes int64
+	for _, t := range due {
+		if len(tasks) == r.Limit || (len(tasks) > 0 && bytes >= r.Bytes) {
+			break
+		}
+		m.lease++
+		t.Lease = m.lease
+		bytes += int64(len(t.Event.Payload) + len(t.Event.Raw) + len(t.Thin))
+		tasks = append(tasks, t.Task)
+	}
+	return tasks, nil
+}
+
+func (m *memory) Finish(_ context.Context, outcomes []forward.Outcome) (lost []int, err error) {
+	if err := m.enter("Finish"); err != nil {
+		return nil, err
+	}
+	defer m.mu.Unlock()
+	for i, o := range outcomes {
+		t := m.held(o.Task)
+		if t == nil {
+			lost = append(lost, i)
+			continue
+		}
+		d := m.history[t.ID]
+		d.Attempts = append(d.Attempts, o.Attempt)
+		d.URL, d.Status, d.Reason, d.NextAt = o.Attempt.URL, o.Status, o.Reason, time.Time{}
+		if o.Pause != "" {
+			m.paused[t.Lane] = pause{o.Pause, o.Attempt.At}
+		}
+		if o.Status == forward.Pending {
+			d.NextAt = o.Due
+			t.Lease, t.Due, t.Tries = 0, o.Due, t.Tries+1
+			continue
+		}
+		delete(m.tasks, t.ID)
+	}
+	return lost, nil
+}
+
+func (m *memory) Release(_ context.Context, tasks []forward.Task) error {
+	if err := m.enter("Release"); err != nil {
+		return err
+	}
+	defer m.mu.Unlock()
+	for _, t := range tasks {
+		if have := m.held(t); have != nil {
+			have.Lease = 0
+		}
+	}
+	return nil
+}
+
+func (m *memory) Pause(_ context.Context, lane, reason string, since time.Time) error {
+	if err := m.enter("Pause"); err != nil {
+		return err
+	}
+	defer m.mu.Unlock()
+	if since.IsZero() {
+		delete(m.paused, lane)
+	} else {
+		m.paused[lane] = pause{reason, since}
+	}
+	return nil
+}
+
+func (m *memory) Paused(_ context.Context, lane string) (string, time.Time, error) {
+	if err := m.enter("Paused"); err != nil {
+		return "", time.Time{}, err
+	}
+	defer m.mu.Unlock()
+	return m.paused[lane].reason, m.paused[lane].since, nil
+}
+
+func (m *memory) record(e *memoryEvent) forward.Record {
+	rec := forward.Record{Event: e.Event, ReceivedAt: e.ReceivedAt, Status: e.status, Reason: e.reason}
+	rank := func(s forward.Status) int {
+		return slices.Index([]forward.Status{forward.Delivered, forward.Dead, forward.Paused, forward.Pending}, s)
+	}
+	for i, id := range e.deliveries {
+		d := *m.history[id]
+		if t := m.tasks[id]; t != nil {
+			if p, ok := m.paused[t.Lane]; ok && d.Status == forward.Pending {
+				d.Status, d.Reason = forward.Paused, p.reason
+			}
+		}
+		d.Attempts = slices.Clone(d.Attempts)
+		if i == 0 || d.Replay || rank(d.Status) > rank(rec.Status) {
+			rec.Status, rec.Reason = d.Status, d.Reason
+		}
+		rec.Deliveries = append(rec.Deliveries, d)
+	}
+	return rec
+}
+
+func (m *memory) Record(_ context.Context, id string) (forward.Record, error) {
+	if err := m.enter("Record"); err != nil {
+		return forward.Record{}, err
+	}
+	defer m.mu.Unlock()
+	e := m.events[id]
+	if e == nil {
+		return forward.Record{}, forward.ErrNotFound
+	}
+	return m.record(e), nil
+}
+
+func (m *memory) Records(_ context.Context, q forward.Query, limit int) ([]forward.Record, error) {
+	if err := m.enter("Records"); err != nil {
+		return nil, err
+	}
+	defer m.mu.Unlock()
+	fits := func(want, have string) bool { return want == "" || want == have }
+	var found []forward.Record
+	for _, e := range m.events {
+		rec := m.record(e)
+		if (q.Environment == "*" || q.Environment == rec.Environment) && fits(q.Connector, rec.Connector) &&
+			fits(q.Trigger, rec.Trigger) && fits(q.Account, rec.Account) && fits(q.Connection, rec.Connection) &&
+			fits(string(q.Status), string(rec.Status)) && (q.After == "" || rec.ID < q.After) &&
+			(q.Since.IsZero() || !rec.ReceivedAt.Before(q.Since)) && (q.Until.IsZero() || rec.ReceivedAt.Before(q.Until)) {
+			rec.Deliveries = nil
+			found = append(found, rec)
+		}
+	}
+	slices.SortFunc(found, func(a, b forward.Record) int { return cmp.Compare(b.ID, a.ID) })
+	return found[:min(limit, len(found))], nil
+}
+
+func (m *memory) Inbound(_ context.Context, id string) (forward.DeadInbound, error) {
+	if err := m.enter("Inbound"); err != nil {
+		return forward.DeadInbound{}, err
+	}
+	defer m.mu.Unlock()
+	d, ok := m.dead[id]
+	if !ok {
+		return d, forward.ErrNotFound
+	}
+	return d, nil
+}
+
+func (m *memory) OldestDue(context.Context) (oldest time.Time, err error) {
+	if err := m.enter("OldestDue"); err != nil {
+		return oldest, err
+	}
+	defer m.mu.Unlock()
+	for _, t := range m.tasks {
+		if !t.sleeps && (oldest.IsZero() || t.Due.Before(oldest)) {
+			oldest = t.Due
+		}
+	}
+	return oldest, nil
+}
+
+func (m *memory) Purge(_ context.Context, before time.Time, limit int) (n int, err error) {
+	if err := m.enter("Purge"); err != nil {
+		return 0, err
+	}
+	defer m.mu.Unlock()
+	for id, e := range m.events {
+		waits := slices.ContainsFunc(e.deliveries, func(d string) bool { return m.tasks[d] != nil })
+		if n < limit && e.ReceivedAt.Before(before) && !waits {
+			for _, d := range e.deliveries {
+				delete(m.history, d)
+			}
+			delete(m.events, id)
+			delete(m.dead, id)
+			n++
+		}
+	}
+	return n, nil
+}
+
+func (m *memory) PurgeKeys(_ context.Context, before time.Time, limit int) (n int, err error) {
+	if err := m.enter("PurgeKeys"); err != nil {
+		return 0, err
+	}
+	defer m.mu.Unlock()
+	for key, at := range m.keys {
+		if n < limit && at.Before(before) {
+			delete(m.keys, key)
+			n++
+		}
+	}
+	return n, nil
+}

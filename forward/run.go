@@ -1,0 +1,157 @@
+package forward
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+)
+
+const (
+	// recordGrace is how long outcomes may take to be recorded once the last try
+	// has ended, and how long a handler that ignores its ctx is waited for.
+	recordGrace = 5 * time.Second
+
+	purgeEvery = 10 * time.Minute
+	purgeStep  = 200
+)
+
+// Run delivers until ctx ends, then lets tries in flight finish, for at most
+// Limits.DrainTimeout, puts the rest back and returns nil. It returns early only
+// when the store fails for good. A second Run at the same time gets [ErrRunning];
+// after Run returned it may be called again.
+func (f *Forwarder) Run(ctx context.Context) error {
+	if !f.running.CompareAndSwap(false, true) {
+		return ErrRunning
+	}
+	defer f.running.Store(false)
+
+	life, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	// Tries and what follows from them outlive ctx.
+	outlive := context.WithoutCancel(ctx)
+	work, cancelWork := context.WithCancel(outlive)
+	defer cancelWork()
+	recording, cancelRecording := context.WithCancel(outlive)
+	defer cancelRecording()
+
+	e := newEngine(f, work, stop)
+	var loops, recorder sync.WaitGroup
+	stopped := make(chan struct{})
+	recorder.Go(func() { e.record(recording, stopped) })
+	loops.Go(func() { e.dispatch(life) })
+	loops.Go(func() { f.forget(life) })
+	f.engine.Store(e)
+
+	<-life.Done()
+	f.engine.Store(nil)
+	loops.Wait()
+	waiting := e.close()
+	if !within(f.limits.DrainTimeout, e.idle) {
+		cancelWork()
+		if !within(recordGrace, e.idle) {
+			f.log.Error("a handler or connector does not end; its event will be delivered again")
+		}
+	}
+	close(stopped)
+	recorded := make(chan struct{})
+	go func() { recorder.Wait(); close(recorded) }()
+	if !within(recordGrace, recorded) {
+		cancelRecording()
+		<-recorded
+	}
+	release, cancel := context.WithTimeout(outlive, recordGrace)
+	defer cancel()
+	f.putBack(release, append(waiting, e.abandoned()...))
+
+	if ctx.Err() == nil {
+		if err := context.Cause(life); !errors.Is(err, context.Canceled) {
+			return err
+		}
+	}
+	return nil
+}
+
+// within waits for a channel to be closed, but no longer than d.
+func within(d time.Duration, done <-chan struct{}) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-done:
+		return true
+	case <-timer.C:
+		return false
+	}
+}
+
+// Wake makes Run look into the store at once: somebody else has put work there.
+func (f *Forwarder) Wake() {
+	e := f.engine.Load()
+	if e == nil {
+		return
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.lookAt = time.Time{}
+	e.wake()
+}
+
+// Resume lets the paused destination of an Environment catch up. One that is not
+// paused stays as it is. It returns when that is durable.
+func (f *Forwarder) Resume(ctx context.Context, environment string) error {
+	environment, err := f.environment(environment)
+	if err != nil {
+		return err
+	}
+	name := destLane(environment)
+	if err := f.store.Pause(ctx, name, "", time.Time{}); err != nil {
+		return err
+	}
+	e := f.engine.Load()
+	if e == nil {
+		return nil
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	l := e.lane(name)
+	l.paused, l.behind, l.rest = false, true, time.Time{}
+	e.schedule(l, f.now())
+	return nil
+}
+
+// Paused returns why and since when the destination of an Environment is paused;
+// since is zero when it is not.
+func (f *Forwarder) Paused(ctx context.Context, environment string) (reason string, since time.Time, err error) {
+	environment, err = f.environment(environment)
+	if err != nil {
+		return "", time.Time{}, err
+	}
+	return f.store.Paused(ctx, destLane(environment))
+}
+
+// forget removes what is older than Limits.Retention, in steps that are small
+// beside what deliveries write.
+func (f *Forwarder) forget(ctx context.Context) {
+	keys := keepKeys
+	if f.limits.Retention > 0 {
+		keys = max(keys, f.limits.Retention)
+	}
+	for sleep(ctx, jitter(purgeEvery, 0.8, 1.2)) {
+		if f.limits.Retention > 0 {
+			f.purge(ctx, "events", f.now().Add(-f.limits.Retention), f.store.Purge)
+		}
+		f.purge(ctx, "dedupe keys", f.now().Add(-keys), f.store.PurgeKeys)
+	}
+}
+
+func (f *Forwarder) purge(ctx context.Context, what string, before time.Time, step func(context.Context, time.Time, int) (int, error)) {
+	for {
+		n, err := step(ctx, before, purgeStep)
+		if err != nil && ctx.Err() == nil {
+			f.log.Error("old records could not be removed", "what", what, "error", err)
+		}
+		if err != nil || n < purgeStep || !sleep(ctx, 20*time.Millisecond) {
+			return
+		}
+	}
+}

@@ -1,0 +1,54 @@
+package forward
+
+import "sync/atomic"
+
+// Stats is a snapshot of what the Forwarder has done since New, and of what it
+// holds. The counters are for operators: /healthz and metrics show them.
+type Stats struct {
+	Accepted    int64 // requests answered after their commit
+	Refused     int64 // requests that did not verify: 401
+	Undecodable int64 // verified requests that could not be understood: kept as dead
+	Unavailable int64 // requests answered 503
+	Handshakes  int64
+	Nobody      int64 // notices that concern no connection
+	Unwanted    int64 // occurrences that no trigger list names
+	Duplicates  int64 // events that were known already
+	Delivered   int64
+	Failed      int64 // tries that failed
+	Dead        int64 // deliveries given up
+	LostLeases  int64 // outcomes that came too late: another worker had taken over
+
+	Running bool  // Run is running
+	Lanes   int   // lanes held in memory
+	Held    int   // tasks held in memory
+	Bytes   int64 // their size
+	Trying  int   // tries in flight
+	Calling int   // connections whose provider is being asked
+}
+
+type counters struct {
+	accepted, refused, undecodable, unavailable, handshakes atomic.Int64
+	nobody, unwanted, duplicates                            atomic.Int64
+	delivered, failed, dead, lostLeases                     atomic.Int64
+}
+
+// Stats returns a snapshot.
+func (f *Forwarder) Stats() Stats {
+	c := &f.count
+	s := Stats{
+		Accepted: c.accepted.Load(), Refused: c.refused.Load(), Undecodable: c.undecodable.Load(),
+		Unavailable: c.unavailable.Load(), Handshakes: c.handshakes.Load(),
+		Nobody: c.nobody.Load(), Unwanted: c.unwanted.Load(), Duplicates: c.duplicates.Load(),
+		Delivered: c.delivered.Load(), Failed: c.failed.Load(), Dead: c.dead.Load(), LostLeases: c.lostLeases.Load(),
+	}
+	if e := f.engine.Load(); e != nil {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		s.Running, s.Lanes, s.Bytes = true, len(e.lanes), e.bytes
+		s.Trying, s.Calling = e.sends.running, e.calls.running
+		for _, l := range e.lanes {
+			s.Held += l.held
+		}
+	}
+	return s
+}
