@@ -46,6 +46,7 @@ type Store struct {
 	failed          atomic.Pointer[error]
 	writes, commits atomic.Uint64
 	forwarding      atomic.Int64 // changes of forwarding settings; see writeForwarding
+	locks           locks        // of the room "auth"
 }
 
 // Open opens or creates the file and brings its schema up to date. It refuses a
