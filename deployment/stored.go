@@ -1,0 +1,202 @@
+package deployment
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/interactorhq/interactor/forward"
+	"github.com/interactorhq/interactor/trigger"
+	"github.com/interactorhq/interactor/webhook"
+)
+
+// content is what a StoredForwarding holds, opened.
+type content struct {
+	owner    string
+	revision int64
+	managed  bool
+	settings forward.Settings // less Secrets
+	secrets  []signing        // newest first
+	given    bool             // the caller named the secrets; else they were made here
+
+	unchecked bool // edit can make nothing worse: no need to check
+}
+
+// signing is a signing secret. One that RotateSecret replaced has an end.
+type signing struct {
+	Secret string    `json:"secret"`
+	Until  time.Time `json:"until,omitzero"`
+}
+
+// public and secret are the stored forms. They are this room's own, apart from
+// the JSON of forward.Settings: that one refuses members it does not know, and a
+// database must stay readable for the version before.
+type public struct {
+	URL       string          `json:"url,omitempty"`
+	HeaderKey string          `json:"header_key,omitempty"`
+	Triggers  []filter        `json:"triggers,omitempty"`
+	Raw       bool            `json:"raw,omitempty"`
+	Retry     []time.Duration `json:"retry,omitempty"`   // nanoseconds
+	Timeout   time.Duration   `json:"timeout,omitempty"` // nanoseconds
+}
+
+type filter struct {
+	Trigger string            `json:"trigger"`
+	Params  map[string]string `json:"params,omitempty"`
+}
+
+type secret struct {
+	HeaderValue string    `json:"header_value,omitempty"`
+	Secrets     []signing `json:"secrets,omitempty"`
+	Given       bool      `json:"given,omitempty"`
+}
+
+func (c *content) public() public {
+	p := public{
+		URL: c.settings.URL, HeaderKey: c.settings.HeaderKey, Raw: c.settings.Raw,
+		Retry: c.settings.Retry, Timeout: c.settings.Timeout,
+	}
+	for _, f := range c.settings.Triggers {
+		p.Triggers = append(p.Triggers, filter(f))
+	}
+	return p
+}
+
+func (c *content) secret() secret {
+	return secret{HeaderValue: c.settings.HeaderValue, Secrets: c.secrets, Given: c.given}
+}
+
+// equal reports whether writing b in the place of c would change nothing.
+func (c *content) equal(b *content) bool {
+	return c.managed == b.managed && c.sameSettings(b)
+}
+
+// sameSettings is equal but for who owns them.
+func (c *content) sameSettings(b *content) bool {
+	one, err1 := json.Marshal([]any{c.public(), c.secret()})
+	two, err2 := json.Marshal([]any{b.public(), b.secret()})
+	return err1 == nil && err2 == nil && bytes.Equal(one, two)
+}
+
+// sameWatches reports whether b asks for the same occurrences as c does.
+func (c *content) sameWatches(b *content) bool {
+	return slices.EqualFunc(c.settings.Triggers, b.settings.Triggers, equalFilters)
+}
+
+func equalFilters(a, b trigger.Filter) bool {
+	return a.Trigger == b.Trigger && maps.Equal(a.Params, b.Params)
+}
+
+// replace takes over f. Empty Secrets keep the ones there are; a secret that is
+// on its way out keeps its end.
+func (c *content) replace(f forward.Settings) {
+	former := c.secrets
+	c.settings = copySettings(f)
+	c.settings.Secrets = nil
+	c.given = len(f.Secrets) > 0
+	if len(f.Secrets) == 0 && !f.IsZero() {
+		return
+	}
+	c.secrets = nil
+	for _, text := range f.Secrets {
+		s := signing{Secret: text}
+		if i := slices.IndexFunc(former, func(o signing) bool { return o.Secret == text }); i >= 0 {
+			s = former[i]
+		}
+		c.secrets = append(c.secrets, s)
+	}
+}
+
+// current returns the settings with the secrets that are valid at a time.
+func (c *content) current(now time.Time) forward.Settings {
+	f := copySettings(c.settings)
+	for _, s := range c.secrets {
+		if s.Until.IsZero() || now.Before(s.Until) {
+			f.Secrets = append(f.Secrets, s.Secret)
+		}
+	}
+	return f
+}
+
+func (s *Service) encode(ctx context.Context, c content) (StoredForwarding, error) {
+	stored := StoredForwarding{Owner: c.owner, Managed: c.managed, Revision: c.revision}
+	now := s.now()
+	c.secrets = slices.DeleteFunc(slices.Clone(c.secrets), func(s signing) bool {
+		return !s.Until.IsZero() && !now.Before(s.Until)
+	})
+	if c.settings.IsZero() && len(c.secrets) == 0 && (!c.managed || isEnvironment(c.owner)) {
+		return stored, nil // Public nil: removed. Where it is there, it keeps Managed
+	}
+	if c.settings.URL != "" && len(c.secrets) == 0 {
+		c.secrets = []signing{{Secret: webhook.NewSecret()}}
+	}
+	var err error
+	if stored.Public, err = json.Marshal(c.public()); err != nil {
+		return stored, fmt.Errorf("deployment: encoding the settings of %s: %w", c.owner, err)
+	}
+	plain, err := json.Marshal(c.secret())
+	if err != nil {
+		return stored, fmt.Errorf("deployment: encoding the secrets of %s: %w", c.owner, err)
+	}
+	if stored.Sealed, err = s.cfg.Keeper.Seal(ctx, plain, bind(c.owner)); err != nil {
+		return stored, fmt.Errorf("deployment: sealing the secrets of %s: %w", c.owner, err)
+	}
+	return stored, nil
+}
+
+func (s *Service) decode(ctx context.Context, stored StoredForwarding) (content, error) {
+	c := content{owner: stored.Owner, revision: stored.Revision, managed: stored.Managed}
+	if len(stored.Public) == 0 {
+		return c, nil
+	}
+	var p public
+	if err := json.Unmarshal(stored.Public, &p); err != nil {
+		return c, fmt.Errorf("deployment: the stored settings of %s are damaged: %w", c.owner, err)
+	}
+	plain, err := s.cfg.Keeper.Open(ctx, stored.Sealed, bind(c.owner))
+	if err != nil {
+		return c, fmt.Errorf("deployment: opening the secrets of %s: %w", c.owner, err)
+	}
+	var sec secret
+	if err := json.Unmarshal(plain, &sec); err != nil {
+		// Without the cause: it could quote what was sealed.
+		return c, errors.New("deployment: the sealed secrets of " + c.owner + " are damaged: restore a backup or set the forwarding settings again")
+	}
+	c.settings = forward.Settings{
+		URL: p.URL, HeaderKey: p.HeaderKey, HeaderValue: sec.HeaderValue, Raw: p.Raw,
+		Retry: p.Retry, Timeout: p.Timeout,
+	}
+	for _, f := range p.Triggers {
+		c.settings.Triggers = append(c.settings.Triggers, trigger.Filter(f))
+	}
+	c.secrets, c.given = sec.Secrets, sec.Given
+	return c, nil
+}
+
+func bind(owner string) []byte { return []byte(owner + "/forwarding") }
+
+// check reports all that is wrong, as [forward.Problems]. What more finds
+// includes what Validate does, unless somebody wrote it otherwise.
+func check(f forward.Settings, more func(forward.Settings) error) error {
+	if err := more(f); err != nil {
+		return err
+	}
+	return f.Validate()
+}
+
+// copySettings shares nothing with f, so that neither a caller nor the cache can
+// change the other's.
+func copySettings(f forward.Settings) forward.Settings {
+	f.Secrets = slices.Clone(f.Secrets)
+	f.Retry = slices.Clone(f.Retry)
+	f.Triggers = slices.Clone(f.Triggers)
+	for i := range f.Triggers {
+		f.Triggers[i].Params = maps.Clone(f.Triggers[i].Params)
+	}
+	return f
+}
