@@ -89,7 +89,7 @@ func exampleSent() Email {
 		To:      []Address{{Email: "bob@example.com"}},
 		Date:    time.Date(2026, time.November, 23, 15, 4, 5, 0, time.UTC),
 		Labels:  []string{"SENT"}, Snippet: "Hi Bob, shall we", Text: "Hi Bob, shall we?\r\n",
-		Attachments: []Attachment{{ID: "ANGjdJ8w", PartID: "1", Filename: "menu.pdf", MimeType: "application/pdf", Size: 48213}},
+		Attachments: []Attachment{{ID: "ANGjdJ8w", Filename: "menu.pdf", MimeType: "application/pdf", Size: 48213}},
 		Size:        66210,
 	}
 }

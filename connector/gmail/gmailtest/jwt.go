@@ -30,11 +30,12 @@ func (s *Server) certs(w http.ResponseWriter, _ *http.Request) {
 	if failed {
 		return
 	}
+	key := s.key()
 	w.Header().Set("Content-Type", "application/json; charset=UTF-8")
 	w.Header().Set("Cache-Control", "public, max-age=20000, must-revalidate, no-transform")
 	_ = json.NewEncoder(w).Encode(map[string]any{"keys": []map[string]string{{
 		"kty": "RSA", "alg": "RS256", "use": "sig", "kid": keyID,
-		"n": b64(s.key.N.Bytes()), "e": b64(big.NewInt(int64(s.key.E)).Bytes()),
+		"n": b64(key.N.Bytes()), "e": b64(big.NewInt(int64(key.E)).Bytes()),
 	}}})
 }
 
@@ -90,14 +91,9 @@ func (s *Server) pushToken(p *project, t Token) string {
 		"iat": at.Unix(), "exp": at.Add(time.Hour).Unix(),
 	}
 	delete(claims, t.Omit)
-	key := s.key
+	key := s.key()
 	if t.Forged {
-		// 2048 bits, as the real one: what must give it away is the signature alone.
-		other, err := rsa.GenerateKey(rand.Reader, 2048)
-		if err != nil {
-			panic(fmt.Sprintf("gmailtest: making a key: %v", err))
-		}
-		key = other
+		key = newKey()
 	}
 	return sign(key, orElse(t.Algorithm, "RS256"), orElse(t.KeyID, keyID), claims)
 }
@@ -113,7 +109,7 @@ func (s *Server) identityToken(g *grant, nonce string) string {
 	if nonce != "" {
 		claims["nonce"] = nonce
 	}
-	return sign(s.key, "RS256", keyID, claims)
+	return sign(s.key(), "RS256", keyID, claims)
 }
 
 // sign makes a JWT (RFC 7515). An algorithm other than RS256 gets an RS256

@@ -48,7 +48,7 @@ type Server struct {
 	pushes sync.WaitGroup
 	slots  chan struct{} // bounds concurrent pushes
 	pusher *http.Client
-	key    *rsa.PrivateKey
+	key    func() *rsa.PrivateKey // made when first used: it takes a tenth of a second
 
 	mu         sync.Mutex
 	now        func() time.Time
@@ -76,10 +76,6 @@ type Server struct {
 
 // NewServer starts a Server. Like httptest.NewServer it panics when it cannot listen.
 func NewServer() *Server {
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		panic(fmt.Sprintf("gmailtest: making a key: %v", err))
-	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		panic(fmt.Sprintf("gmailtest: listening on loopback: %v", err))
@@ -90,7 +86,7 @@ func NewServer() *Server {
 		served: make(chan struct{}), ctx: ctx, stop: stop,
 		slots:  make(chan struct{}, 16),
 		pusher: loopbackClient(),
-		key:    key,
+		key:    sync.OnceValue(newKey),
 		now:    time.Now,
 		// Google's ids are large; a large start shows a number that went through a float64.
 		sequence:  0x19ab3c5d7e9f0a1b,
@@ -180,6 +176,14 @@ func (s *Server) routes() http.Handler {
 func (s *Server) next() uint64 {
 	s.sequence += 7
 	return s.sequence
+}
+
+func newKey() *rsa.PrivateKey {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		panic(fmt.Sprintf("gmailtest: making a key: %v", err)) // never fails since Go 1.24
+	}
+	return key
 }
 
 // secret returns a random text that nobody can guess.
