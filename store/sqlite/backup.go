@@ -50,18 +50,25 @@ func (s *Store) Backup(ctx context.Context, path string) error {
 }
 
 // Check reads the whole file and returns [ErrDamaged], with what is wrong, when
-// pages or indexes contradict each other. The store stays in use meanwhile; a big
-// file takes minutes.
+// pages, indexes or records contradict each other, or when something is stored
+// that has neither an owner nor a due time. The store stays in use meanwhile; a
+// big file takes minutes.
 func (s *Store) Check(ctx context.Context) error {
 	var found []string
 	err := s.readFor(ctx, copyLimit, func(c *conn) error {
 		found = nil
-		return c.sql(`PRAGMA integrity_check(20)`).each(func(r row) error {
-			if line := r.text(0); line != "ok" {
-				found = append(found, line)
+		for _, sql := range [...]string{`PRAGMA integrity_check(20)`, forwardContradictions} {
+			err := c.sql(sql).each(func(r row) error {
+				if line := r.text(0); line != "ok" {
+					found = append(found, line)
+				}
+				return nil
+			})
+			if err != nil {
+				return err
 			}
-			return nil
-		})
+		}
+		return nil
 	})
 	if err != nil {
 		return err

@@ -1,0 +1,30 @@
+package sqlite
+
+// forwardContradictions finds what has neither an owner nor a due time, or says
+// two things at once. It reads everything and must find nothing, whatever
+// happened before.
+const forwardContradictions = `
+SELECT 'delivery ' || id || ' is pending and never due' FROM task WHERE kind = 'deliver' AND status = 0 AND due IS NULL
+UNION ALL
+SELECT 'delivery ' || id || ' is finished and due' FROM task WHERE kind = 'deliver' AND status <> 0 AND (due IS NOT NULL OR lease <> 0)
+UNION ALL
+SELECT 'task ' || id || ' is never due' FROM task WHERE kind = 'expand' AND due IS NULL
+UNION ALL
+SELECT 'delivery ' || id || ' has no event' FROM task WHERE kind = 'deliver' AND event NOT IN (SELECT id FROM event)
+UNION ALL
+SELECT 'event ' || id || ' has lost a delivery' FROM event AS e
+	WHERE deliveries <> (delivery <> '' AND EXISTS (SELECT 1 FROM task WHERE id = delivery AND event = e.id))
+		+ (SELECT count(*) FROM task INDEXED BY task_later WHERE event = e.id AND later = 1)
+UNION ALL
+SELECT 'event ' || id || ' contradicts its deliveries' FROM event AS e
+	WHERE (status = 0) <> (EXISTS (SELECT 1 FROM task WHERE id = delivery AND status = 0)
+		OR EXISTS (SELECT 1 FROM task INDEXED BY task_later WHERE event = e.id AND later = 1 AND status = 0))
+UNION ALL
+SELECT 'event ' || id || ' has no payload' FROM event WHERE payload <> 0 AND payload NOT IN (SELECT n FROM payload)
+UNION ALL
+SELECT 'payload ' || n || ' has no event' FROM payload WHERE n NOT IN (SELECT payload FROM event)
+UNION ALL
+SELECT 'attempt ' || n || ' has no delivery' FROM attempt WHERE task NOT IN (SELECT id FROM task)
+UNION ALL
+SELECT 'request ' || id || ' has no event' FROM inbound WHERE id NOT IN (SELECT id FROM event)
+LIMIT 20`
