@@ -104,6 +104,9 @@ func (f *Forwarder) Resume(ctx context.Context, environment string) error {
 		return err
 	}
 	name := destLane(environment)
+	if _, since, err := f.store.Paused(ctx, name); err != nil || since.IsZero() {
+		return err
+	}
 	if err := f.store.Pause(ctx, name, "", time.Time{}); err != nil {
 		return err
 	}
@@ -114,7 +117,8 @@ func (f *Forwarder) Resume(ctx context.Context, environment string) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	l := e.lane(name)
-	l.paused, l.behind, l.rest = false, true, time.Time{}
+	l.fresh, l.paused, l.behind, l.rest = false, false, true, time.Time{}
+	l.failed = true // so that its first success is news
 	e.schedule(l, f.now())
 	return nil
 }
