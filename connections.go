@@ -41,7 +41,10 @@ func (c connections) Session(ctx context.Context, id string) (*connector.Session
 
 // Closed implements [subscription.Connections].
 func (c connections) Closed(ctx context.Context, id string, giveUp bool) error {
-	return c.auth.FinishDisconnect(ctx, id, giveUp)
+	if giveUp {
+		return c.auth.AbandonDisconnect(ctx, id)
+	}
+	return c.auth.FinishDisconnect(ctx, id)
 }
 
 // Refused implements [subscription.Connections].

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/interactorhq/interactor/auth"
@@ -37,7 +38,7 @@ func (d *directory) Address(ctx context.Context, name, endpoint string) (forward
 		if !e.HasDefaultApp {
 			return forward.Address{}, forward.ErrNoAddress
 		}
-		return appAddress(e, forward.Address{Connector: name}, e.DefaultApp)
+		return appAddress(e, forward.Address{Connector: name}, []connector.App{e.DefaultApp})
 	case strings.HasPrefix(endpoint, "app_"):
 		return d.ownAppAddress(ctx, e, endpoint)
 	case strings.HasPrefix(endpoint, "sub_"):
@@ -47,18 +48,17 @@ func (d *directory) Address(ctx context.Context, name, endpoint string) (forward
 }
 
 // appAddress completes the address of an App: the fields that its connector's
-// AtApp watches name as their key.
-func appAddress(e *connector.Entry, a forward.Address, app connector.App) (forward.Address, error) {
-	a.AppFields = app.Values()
+// AtApp watches name as their key. Of apps, the first one is what consents use
+// now; what those before it signed still verifies while Connections live on them.
+func appAddress(e *connector.Entry, a forward.Address, apps []connector.App) (forward.Address, error) {
+	a.AppFields = apps[0].Values()
 	found := false
 	for _, w := range e.Watches {
 		if w.Intake != connector.AtApp {
 			continue
 		}
 		found = true
-		if field, _ := w.Secret.Field(); a.AppFields[field] != "" {
-			a.Secrets = append(a.Secrets, a.AppFields[field])
-		}
+		a.Secrets = append(a.Secrets, appSecrets(w, apps)...)
 	}
 	if !found {
 		return forward.Address{}, forward.ErrNoAddress
@@ -66,21 +66,41 @@ func appAddress(e *connector.Entry, a forward.Address, app connector.App) (forwa
 	return a, nil
 }
 
+// appSecrets are the values of the App field that holds w's key, newest first.
+func appSecrets(w connector.Watch, apps []connector.App) (secrets []string) {
+	field, _ := w.Secret.Field()
+	for _, app := range apps {
+		if v := app.Values()[field]; v != "" && !slices.Contains(secrets, v) {
+			secrets = append(secrets, v)
+		}
+	}
+	return secrets
+}
+
+// apps returns an App by its id, what consents use now in front.
+func (d *directory) apps(ctx context.Context, e *connector.Entry, id string) ([]connector.App, error) {
+	if id == "" {
+		return []connector.App{e.DefaultApp}, nil
+	}
+	own, err := d.auth.AppByID(ctx, id)
+	return append([]connector.App{own.App}, own.Former...), err
+}
+
 func (d *directory) ownAppAddress(ctx context.Context, e *connector.Entry, endpoint string) (forward.Address, error) {
-	rec, err := d.auth.AppByID(ctx, endpoint)
-	if errors.Is(err, auth.ErrNotFound) || (err == nil && rec.Connector != e.Name) {
+	own, err := d.auth.AppByID(ctx, endpoint)
+	if errors.Is(err, auth.ErrNoApp) || (err == nil && own.Connector != e.Name) {
 		return forward.Address{}, forward.ErrNoAddress
 	}
 	if err != nil {
 		return forward.Address{}, err
 	}
-	dep, err := d.deploymentOf(ctx, rec.Environment)
+	dep, err := d.deploymentOf(ctx, own.Environment)
 	if err != nil {
 		return forward.Address{}, err
 	}
 	return appAddress(e, forward.Address{
-		Connector: e.Name, Endpoint: endpoint, App: endpoint, Environment: rec.Environment, Deployment: dep,
-	}, rec.App)
+		Connector: e.Name, Endpoint: endpoint, App: endpoint, Environment: own.Environment, Deployment: dep,
+	}, append([]connector.App{own.App}, own.Former...))
 }
 
 func (d *directory) subscriptionAddress(ctx context.Context, e *connector.Entry, endpoint string) (forward.Address, error) {
@@ -110,7 +130,7 @@ func (d *directory) subscriptionAddress(ctx context.Context, e *connector.Entry,
 	if err != nil {
 		return forward.Address{}, err
 	}
-	app, err := d.auth.AppOf(ctx, conn)
+	apps, err := d.apps(ctx, e, s.App)
 	if err != nil {
 		return forward.Address{}, err
 	}
@@ -121,25 +141,28 @@ func (d *directory) subscriptionAddress(ctx context.Context, e *connector.Entry,
 	a := forward.Address{
 		Connector: e.Name, Endpoint: endpoint, App: s.App, Deployment: dep, Environment: s.Environment,
 		Connection: s.Connection, Account: s.Account, Subscription: s.ID, Watch: s.Watch,
-		AppFields: app.Values(), Values: conn.Values,
+		AppFields: apps[0].Values(), Values: conn.Values,
 	}
-	secret := ""
 	switch w.Secret {
 	case connector.SecretOurs, connector.SecretTheirs:
-		if secret, err = d.subscriptions.Secret(ctx, s); err != nil {
+		secret, err := d.subscriptions.Secret(ctx, s)
+		if err != nil {
 			return forward.Address{}, err
 		}
-		a.KeyPending = secret == ""
+		if a.KeyPending = secret == ""; !a.KeyPending {
+			a.Secrets = []string{secret}
+		}
 	default:
-		app, field := w.Secret.Field()
-		if secret = a.AppFields[app]; field != "" {
-			if secret, err = d.auth.SecretField(ctx, s.Connection, field); err != nil {
+		a.Secrets = appSecrets(w, apps)
+		if _, field := w.Secret.Field(); field != "" {
+			fields, err := d.auth.Secrets(ctx, s.Connection)
+			if err != nil {
 				return forward.Address{}, err
 			}
+			if v := fields[field]; v != "" {
+				a.Secrets = []string{v}
+			}
 		}
-	}
-	if secret != "" {
-		a.Secrets = []string{secret}
 	}
 	return a, nil
 }
@@ -184,7 +207,7 @@ func (d *directory) Recipients(ctx context.Context, a forward.Address, watch str
 	}
 	out := make([]forward.Recipient, 0, len(subs))
 	for _, s := range subs {
-		if watch != "" && s.Watch != watch {
+		if (watch != "" && s.Watch != watch) || s.State == subscription.Removing {
 			continue
 		}
 		r, err := d.recipient(ctx, s)

@@ -33,21 +33,21 @@ type Interactor struct {
 	cfg      Config
 	registry *connector.Registry
 	handler  http.Handler
+	deleted  chan struct{} // an Environment was deleted
 	ready    sync.Mutex
 	prepared bool
 }
 
-// newsTriggers are names that a trigger list may hold beside those of connectors.
-var newsTriggers = []string{
-	forward.DeliveryExhausted, forward.DestinationPaused, forward.DestinationRecovered,
-	subscription.Gap,
-}
-
+// checkForwarding reports everything that this installation cannot do of settings.
 func checkForwarding(reg *connector.Registry, cfg *Config, s forward.Settings) error {
-	return errors.Join(
-		s.Validate(cfg.AllowPrivateNetworks, cfg.OnEvent != nil),
-		reg.Check(s.Triggers, newsTriggers...),
-	)
+	err := s.Check(reg, cfg.AllowPrivateNetworks)
+	if s.URL == "" && cfg.OnEvent == nil {
+		err = errors.Join(err, errors.New("url is missing: the address that events are sent to, such as https://app.example.com/events"))
+	}
+	if len(s.Triggers) == 0 {
+		err = errors.Join(err, errors.New(`triggers is empty, so nothing would be forwarded: name some, or "*" for all`))
+	}
+	return err
 }
 
 // New checks cfg and returns an Interactor. It starts nothing and opens no
@@ -63,16 +63,18 @@ func New(cfg Config) (*Interactor, error) {
 	if err != nil {
 		return nil, err
 	}
-	in := &Interactor{cfg: cfg, registry: reg}
+	in := &Interactor{cfg: cfg, registry: reg, deleted: make(chan struct{}, 1)}
 	defaultEnvironment := deployment.DefaultEnvironment
 	if cfg.MultiTenant {
 		defaultEnvironment = ""
 	}
 
 	in.Deployments, err = deployment.New(deployment.Config{
-		Store: cfg.Store, Keeper: keeper, MultiTenant: cfg.MultiTenant,
+		Store: cfg.Store, Keeper: keeper,
+		Default: !cfg.MultiTenant, Forwarding: cfg.Forwarding,
 		Check:   func(s forward.Settings) error { return checkForwarding(reg, &cfg, s) },
 		Changed: func() { in.Subscriptions.Wake() },
+		Deleted: func(string) { in.wakeEraser() },
 		Now:     cfg.Now,
 	})
 	if err != nil {
@@ -154,11 +156,7 @@ func (in *Interactor) prepare(ctx context.Context) error {
 		return nil
 	}
 	if !in.cfg.MultiTenant {
-		spec := deployment.Spec{}
-		if !in.cfg.Forwarding.IsZero() {
-			spec.Forwarding, spec.Managed = in.cfg.Forwarding, true
-		}
-		if err := in.Deployments.EnsureDefault(ctx, spec); err != nil {
+		if err := in.Deployments.EnsureDefault(ctx); err != nil {
 			return fmt.Errorf("interactor: default deployment: %w", err)
 		}
 	}
@@ -187,7 +185,7 @@ func (in *Interactor) Run(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	parts := []func(context.Context) error{in.Forwarder.Run, in.Subscriptions.Run, in.Auth.Run}
+	parts := []func(context.Context) error{in.Forwarder.Run, in.Subscriptions.Run, in.Auth.Run, in.runEraser}
 	results := make(chan error, len(parts))
 	for _, run := range parts {
 		go func() { results <- run(ctx) }()

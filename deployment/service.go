@@ -36,9 +36,8 @@ type Config struct {
 	// are set with SetForwarding.
 	Forwarding forward.Settings
 
-	// Changed is called after a commit that may change which watches are wanted: a
-	// hint; the marks that tell which Connections are concerned are in that
-	// commit. It must return quickly.
+	// Changed is called after a commit that marked Connections whose watches may
+	// have to change: a hint to look now. It must return quickly.
 	Changed func()
 
 	// Deleted is called with each Environment that a Delete was the end of, after

@@ -357,10 +357,11 @@ func updateSubscription(c *conn, sub subscription.Subscription, o subscription.S
 			return sub, err
 		}
 	case !o.Poll.IsZero():
-		// While a poll is under way its row has no due time; one that is set here
-		// stays, so that it is asked again after.
+		// While a poll is under way, another due time than the one it was claimed
+		// with makes it run again right after.
 		_, err := c.sql(`INSERT INTO task (id, kind, lane, due, subscription) VALUES (?, 'poll', ?, ?, ?)
-			ON CONFLICT (id) DO UPDATE SET due = min(coalesce(due, excluded.due), excluded.due)`).
+			ON CONFLICT (id) DO UPDATE SET due = CASE WHEN lease <> 0 OR due IS NULL THEN excluded.due
+				ELSE min(due, excluded.due) END`).
 			text(sub.ID).text("conn:" + sub.Connection).time(o.Poll).text(sub.ID).exec()
 		if err != nil {
 			return sub, err

@@ -1,0 +1,112 @@
+package sqlite
+
+import (
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/interactorhq/interactor/internal/id"
+	"github.com/interactorhq/interactor/store/storetest"
+	"github.com/interactorhq/interactor/subscription"
+)
+
+func openTemp(t *testing.T) *Store {
+	t.Helper()
+	s, err := Open(t.Context(), Config{Path: filepath.Join(t.TempDir(), "store.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestSubscription(t *testing.T) {
+	t.Parallel()
+	storetest.Subscription(t, func(t *testing.T) storetest.Subscriptions {
+		s := openTemp(t)
+		return storetest.Subscriptions{
+			Store: s,
+			Connect: func(t *testing.T, environment, key string) string {
+				connection := id.New("conn", time.Now())
+				insertConnection(t, s, connection, environment)
+				must(t, s.write(t.Context(), func(c *conn) error {
+					_, err := c.sql(`INSERT INTO route (connector, app, key, connection) VALUES ('acme', '', ?, ?)`).text(key).text(connection).exec()
+					return err
+				}))
+				return connection
+			},
+			Revoke: func(t *testing.T, connection string) {
+				must(t, s.write(t.Context(), func(c *conn) error {
+					_, err := c.sql(`UPDATE connection SET status = 'revoked' WHERE id = ?`).text(connection).exec()
+					return err
+				}))
+			},
+			PollDue: func(t *testing.T, subscription string) (due time.Time, ok bool) {
+				must(t, s.read(t.Context(), func(c *conn) (err error) {
+					ok, err = c.sql(`SELECT due FROM task WHERE id = ? AND kind = 'poll'`).text(subscription).one(func(r row) { due = r.time(0) })
+					return err
+				}))
+				return due, ok
+			},
+		}
+	})
+}
+
+func TestAPollUnderWayIsAskedAgain(t *testing.T) {
+	t.Parallel()
+	s := openTemp(t)
+	now := time.Now().Truncate(time.Millisecond)
+	sub := subscription.Subscription{ID: "sub_1", Connection: "conn_1", Connector: "acme", State: subscription.Active, CreatedAt: now}
+	must(t, s.SaveComparison(t.Context(), subscription.Dirty{}, []subscription.Subscription{sub}, nil))
+	sub.Version = 1
+	sub, err := s.SaveSubscription(t.Context(), sub, subscription.SaveOptions{Poll: now})
+	must(t, err)
+	tasks, err := s.Claim(t.Context(), claimAll("conn:conn_1", now))
+	must(t, err)
+	if len(tasks) != 1 {
+		t.Fatalf("claimed %d polls", len(tasks))
+	}
+	// The provider says that something was missed while the poll is under way.
+	_, err = s.SaveSubscription(t.Context(), sub, subscription.SaveOptions{Poll: now.Add(time.Second), KeepLease: true})
+	must(t, err)
+	_, err = s.Append(t.Context(), finished(tasks[0], now.Add(6*time.Hour)))
+	must(t, err)
+	if tasks, err = s.Claim(t.Context(), claimAll("conn:conn_1", now.Add(time.Second))); err != nil || len(tasks) != 1 {
+		t.Errorf("the poll was not due again: %v, %v", tasks, err)
+	}
+}
+
+func TestWatchLeasesAreVoidAtOpen(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "store.db")
+	s, err := Open(t.Context(), Config{Path: path})
+	must(t, err)
+	now := time.Now()
+	sub := subscription.Subscription{ID: "sub_1", Connection: "conn_1", State: subscription.Pending, Due: now, CreatedAt: now}
+	must(t, s.SaveComparison(t.Context(), subscription.Dirty{}, []subscription.Subscription{sub}, nil))
+	must(t, s.MarkDirty(t.Context(), "conn_1", now))
+	for range 2 {
+		subs, err := s.ClaimSubscriptions(t.Context(), now, time.Hour, 1)
+		must(t, err)
+		marks, err := s.ClaimDirty(t.Context(), now, time.Hour, 1)
+		must(t, err)
+		if len(subs) != 1 || len(marks) != 1 {
+			t.Fatalf("claimed %d watches and %d marks, want one each", len(subs), len(marks))
+		}
+		must(t, s.Close())
+		s, err = Open(t.Context(), Config{Path: path})
+		must(t, err)
+	}
+	must(t, s.Close())
+}
