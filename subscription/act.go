@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"time"
 
 	"github.com/interactorhq/interactor/connector"
@@ -16,6 +17,15 @@ const overlap = time.Minute
 // act does what is due for a claimed Subscription and records the outcome.
 func (r *Reconciler) act(ctx context.Context, s Subscription) {
 	var err error
+	defer func() {
+		if v := recover(); v != nil { // a fault in a connector ends this try, not the program
+			err = r.afterPanic(ctx, s.ID, v)
+		}
+		if err != nil && !errors.Is(err, ErrConflict) {
+			// The lease runs out, then it is found again.
+			r.cfg.Logger.ErrorContext(ctx, "working on a watch failed", "subscription", s.ID, "error", err)
+		}
+	}()
 	switch s.State {
 	case Removing:
 		err = r.remove(ctx, s)
@@ -27,10 +37,15 @@ func (r *Reconciler) act(ctx context.Context, s Subscription) {
 		s.Due = time.Time{}
 		_, err = r.cfg.Store.SaveSubscription(ctx, s, SaveOptions{})
 	}
-	if err != nil && !errors.Is(err, ErrConflict) {
-		// The lease runs out, then it is found again.
-		r.cfg.Logger.ErrorContext(ctx, "working on a watch failed", "subscription", s.ID, "error", err)
+}
+
+func (r *Reconciler) afterPanic(ctx context.Context, id string, v any) error {
+	r.cfg.Logger.ErrorContext(ctx, "a connector panicked", "subscription", id, "panic", v, "stack", string(debug.Stack()))
+	s, err := r.cfg.Store.Subscription(ctx, id)
+	if err != nil {
+		return err
 	}
+	return r.failed(ctx, s, fmt.Errorf("the connector panicked: %v", v))
 }
 
 // parts are what a call to a provider needs.
