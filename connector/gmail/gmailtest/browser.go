@@ -59,7 +59,7 @@ func (s *Server) browse(ctx context.Context, address, decision, mailbox string) 
 	}
 	client := loopbackClient()
 	defer client.CloseIdleConnections()
-	client.Jar = jar
+	client.Jar = trusting{jar}
 	client.CheckRedirect = func(r *http.Request, via []*http.Request) error {
 		if len(via) >= 10 {
 			return errors.New("gmailtest: redirected 10 times")
@@ -105,6 +105,22 @@ func (s *Server) browse(ctx context.Context, address, decision, mailbox string) 
 		req.Header.Set("Sec-Fetch-Site", "same-origin")
 	}
 	return nil, errors.New("gmailtest: pages ask again and again")
+}
+
+// trusting keeps Secure cookies of http pages too: every address that this
+// browser opens is loopback, which browsers trust like https.
+type trusting struct{ http.CookieJar }
+
+func (j trusting) SetCookies(u *url.URL, cookies []*http.Cookie) {
+	j.CookieJar.SetCookies(secured(u), cookies)
+}
+
+func (j trusting) Cookies(u *url.URL) []*http.Cookie { return j.CookieJar.Cookies(secured(u)) }
+
+func secured(u *url.URL) *url.URL {
+	https := *u
+	https.Scheme = "https"
+	return &https
 }
 
 func open(client *http.Client, req *http.Request) (*view, error) {

@@ -26,9 +26,12 @@ func (s *Server) listHistory(c call) {
 		apiError(c.w, http.StatusNotFound, "notFound", "Requested entity was not found.")
 		return
 	}
-	after := start
+	// Whether Google's later pages show what happened after the first one is not
+	// documented. Here they do not, although historyId goes on: a reader that
+	// takes the historyId of its last page loses it.
+	after, until := start, c.box.current
 	if t := q.Get("pageToken"); t != "" {
-		if after, ok = readPageToken(c, t, start); !ok {
+		if after, until, ok = readPageToken(c, t, start); !ok {
 			return
 		}
 	}
@@ -42,7 +45,7 @@ func (s *Server) listHistory(c call) {
 	page := map[string]any{"historyId": strconv.FormatUint(c.box.current, 10)}
 	var records []record
 	for _, r := range c.box.history {
-		if r.ID <= after {
+		if r.ID <= after || r.ID > until {
 			continue
 		}
 		r, ok := r.only(types, q.Get("labelId"))
@@ -50,7 +53,7 @@ func (s *Server) listHistory(c call) {
 			continue
 		}
 		if len(records) == limit {
-			page["nextPageToken"] = pageToken(start, records[limit-1].ID)
+			page["nextPageToken"] = pageToken(start, records[limit-1].ID, until)
 			break
 		}
 		records = append(records, r)
@@ -83,21 +86,21 @@ func (r record) only(types []string, label string) (record, bool) {
 
 // A page token is tied to the start that it was made for, as Google's are to
 // the request: with other parameters it is refused.
-func pageToken(start, after uint64) string {
-	return base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "%d %d", start, after))
+func pageToken(start, after, until uint64) string {
+	return base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "%d %d %d", start, after, until))
 }
 
-func readPageToken(c call, token string, start uint64) (after uint64, ok bool) {
+func readPageToken(c call, token string, start uint64) (after, until uint64, ok bool) {
 	b, err := base64.RawURLEncoding.DecodeString(token)
 	var of uint64
 	if err == nil {
-		_, err = fmt.Sscanf(string(b), "%d %d", &of, &after)
+		_, err = fmt.Sscanf(string(b), "%d %d %d", &of, &after, &until)
 	}
 	if err != nil || of != start {
 		apiError(c.w, http.StatusBadRequest, "invalidArgument", "Invalid pageToken")
-		return 0, false
+		return 0, 0, false
 	}
-	return after, true
+	return after, until, true
 }
 
 // listMessages is users.messages.list, newest first. Of Gmail's search language

@@ -308,12 +308,12 @@ func TestBrowser(t *testing.T) {
 	a := newApp(t)
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /connect", func(w http.ResponseWriter, _ *http.Request) {
-		http.SetCookie(w, &http.Cookie{Name: "csrf", Value: "c1", Path: "/", HttpOnly: true})
+		http.SetCookie(w, &http.Cookie{Name: "__Host-csrf", Value: "c1", Path: "/", HttpOnly: true, Secure: true})
 		fmt.Fprint(w, `<html><body><form method="get" action="/search"><input name="q"></form>
 			<form method="post" action="/connect?id=7"><input type="hidden" name="token" value="t1"><button>Continue</button></form></body></html>`)
 	})
 	mux.HandleFunc("POST /connect", func(w http.ResponseWriter, r *http.Request) {
-		if c, err := r.Cookie("csrf"); err != nil || c.Value != "c1" || r.PostFormValue("token") != "t1" || r.FormValue("id") != "7" {
+		if c, err := r.Cookie("__Host-csrf"); err != nil || c.Value != "c1" || r.PostFormValue("token") != "t1" || r.FormValue("id") != "7" {
 			http.Error(w, "forged", http.StatusForbidden)
 			return
 		}
