@@ -11,6 +11,7 @@ const (
 	lookAhead  = time.Minute      // how far into the future it is asked
 	lookPause  = 100 * time.Millisecond
 	lookLanes  = 1024
+	largeTask  = 8 << 20 // bytes; hardly any task is larger
 	storeRetry = time.Second
 )
 
@@ -128,7 +129,8 @@ func (e *engine) claim(ctx context.Context, l *lane) {
 		e.enqueue(l, *t)
 	}
 	switch {
-	case len(tasks) > 0 && (len(tasks) == n || payload >= bytes):
+	case len(tasks) == n, len(tasks) > 0 && bytes-payload < largeTask:
+		// There may be more, which the limits left out.
 		l.behind = true
 		e.schedule(l, now)
 	case l.spilling > 0 || l.spills != spills:

@@ -3,6 +3,7 @@ package forward_test
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -55,7 +56,10 @@ func newMemory() *memory {
 	}
 }
 
-func (m *memory) enter(method string) error {
+func (m *memory) enter(ctx context.Context, method string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	if m.wait != nil {
 		m.wait(method)
 	}
@@ -77,8 +81,8 @@ func (m *memory) held(t forward.Task) *memoryTask {
 	return have
 }
 
-func (m *memory) Append(_ context.Context, b forward.Batch) ([]forward.Task, error) {
-	if err := m.enter("Append"); err != nil {
+func (m *memory) Append(ctx context.Context, b forward.Batch) ([]forward.Task, error) {
+	if err := m.enter(ctx, "Append"); err != nil {
 		return nil, err
 	}
 	defer m.mu.Unlock()
@@ -86,6 +90,13 @@ func (m *memory) Append(_ context.Context, b forward.Batch) ([]forward.Task, err
 		if m.held(f.Task) == nil {
 			return nil, forward.ErrLeaseLost
 		}
+	}
+	ids := map[string]bool{}
+	for _, t := range b.Tasks {
+		if ids[t.ID] || m.tasks[t.ID] != nil || m.history[t.ID] != nil {
+			return nil, fmt.Errorf("a task %s is there already", t.ID)
+		}
+		ids[t.ID] = true
 	}
 	left := map[string]bool{}
 	for _, n := range b.Events {
@@ -150,8 +161,8 @@ func (m *memory) Append(_ context.Context, b forward.Batch) ([]forward.Task, err
 	return stored, nil
 }
 
-func (m *memory) Lanes(_ context.Context, until time.Time, limit int) ([]forward.LaneDue, error) {
-	if err := m.enter("Lanes"); err != nil {
+func (m *memory) Lanes(ctx context.Context, until time.Time, limit int) ([]forward.LaneDue, error) {
+	if err := m.enter(ctx, "Lanes"); err != nil {
 		return nil, err
 	}
 	defer m.mu.Unlock()
@@ -174,8 +185,8 @@ func (m *memory) Lanes(_ context.Context, until time.Time, limit int) ([]forward
 	return lanes[:min(limit, len(lanes))], nil
 }
 
-func (m *memory) Claim(_ context.Context, r forward.ClaimRequest) ([]forward.Task, error) {
-	if err := m.enter("Claim"); err != nil {
+func (m *memory) Claim(ctx context.Context, r forward.ClaimRequest) ([]forward.Task, error) {
+	if err := m.enter(ctx, "Claim"); err != nil {
 		return nil, err
 	}
 	defer m.mu.Unlock()
@@ -194,19 +205,19 @@ func (m *memory) Claim(_ context.Context, r forward.ClaimRequest) ([]forward.Tas
 	var tasks []forward.Task
 	var bytes int64
 	for _, t := range due {
-		if len(tasks) == r.Limit || (len(tasks) > 0 && bytes >= r.Bytes) {
+		bytes += int64(len(t.Event.Payload) + len(t.Event.Raw) + len(t.Thin))
+		if len(tasks) == r.Limit || (len(tasks) > 0 && bytes > r.Bytes) {
 			break
 		}
 		m.lease++
 		t.Lease = m.lease
-		bytes += int64(len(t.Event.Payload) + len(t.Event.Raw) + len(t.Thin))
 		tasks = append(tasks, t.Task)
 	}
 	return tasks, nil
 }
 
-func (m *memory) Finish(_ context.Context, outcomes []forward.Outcome) (lost []int, err error) {
-	if err := m.enter("Finish"); err != nil {
+func (m *memory) Finish(ctx context.Context, outcomes []forward.Outcome) (lost []int, err error) {
+	if err := m.enter(ctx, "Finish"); err != nil {
 		return nil, err
 	}
 	defer m.mu.Unlock()
@@ -219,7 +230,7 @@ func (m *memory) Finish(_ context.Context, outcomes []forward.Outcome) (lost []i
 		d := m.history[t.ID]
 		d.Attempts = append(d.Attempts, o.Attempt)
 		d.URL, d.Status, d.Reason, d.NextAt = o.Attempt.URL, o.Status, o.Reason, time.Time{}
-		if o.Pause != "" {
+		if _, is := m.paused[t.Lane]; o.Pause != "" && !is {
 			m.paused[t.Lane] = pause{o.Pause, o.Attempt.At}
 		}
 		if o.Status == forward.Pending {
@@ -232,8 +243,8 @@ func (m *memory) Finish(_ context.Context, outcomes []forward.Outcome) (lost []i
 	return lost, nil
 }
 
-func (m *memory) Release(_ context.Context, tasks []forward.Task) error {
-	if err := m.enter("Release"); err != nil {
+func (m *memory) Release(ctx context.Context, tasks []forward.Task) error {
+	if err := m.enter(ctx, "Release"); err != nil {
 		return err
 	}
 	defer m.mu.Unlock()
@@ -245,8 +256,8 @@ func (m *memory) Release(_ context.Context, tasks []forward.Task) error {
 	return nil
 }
 
-func (m *memory) Pause(_ context.Context, lane, reason string, since time.Time) error {
-	if err := m.enter("Pause"); err != nil {
+func (m *memory) Pause(ctx context.Context, lane, reason string, since time.Time) error {
+	if err := m.enter(ctx, "Pause"); err != nil {
 		return err
 	}
 	defer m.mu.Unlock()
@@ -258,8 +269,8 @@ func (m *memory) Pause(_ context.Context, lane, reason string, since time.Time) 
 	return nil
 }
 
-func (m *memory) Paused(_ context.Context, lane string) (string, time.Time, error) {
-	if err := m.enter("Paused"); err != nil {
+func (m *memory) Paused(ctx context.Context, lane string) (string, time.Time, error) {
+	if err := m.enter(ctx, "Paused"); err != nil {
 		return "", time.Time{}, err
 	}
 	defer m.mu.Unlock()
@@ -287,8 +298,8 @@ func (m *memory) record(e *memoryEvent) forward.Record {
 	return rec
 }
 
-func (m *memory) Record(_ context.Context, id string) (forward.Record, error) {
-	if err := m.enter("Record"); err != nil {
+func (m *memory) Record(ctx context.Context, id string) (forward.Record, error) {
+	if err := m.enter(ctx, "Record"); err != nil {
 		return forward.Record{}, err
 	}
 	defer m.mu.Unlock()
@@ -299,8 +310,8 @@ func (m *memory) Record(_ context.Context, id string) (forward.Record, error) {
 	return m.record(e), nil
 }
 
-func (m *memory) Records(_ context.Context, q forward.Query, limit int) ([]forward.Record, error) {
-	if err := m.enter("Records"); err != nil {
+func (m *memory) Records(ctx context.Context, q forward.Query, limit int) ([]forward.Record, error) {
+	if err := m.enter(ctx, "Records"); err != nil {
 		return nil, err
 	}
 	defer m.mu.Unlock()
@@ -320,8 +331,8 @@ func (m *memory) Records(_ context.Context, q forward.Query, limit int) ([]forwa
 	return found[:min(limit, len(found))], nil
 }
 
-func (m *memory) Inbound(_ context.Context, id string) (forward.DeadInbound, error) {
-	if err := m.enter("Inbound"); err != nil {
+func (m *memory) Inbound(ctx context.Context, id string) (forward.DeadInbound, error) {
+	if err := m.enter(ctx, "Inbound"); err != nil {
 		return forward.DeadInbound{}, err
 	}
 	defer m.mu.Unlock()
@@ -332,12 +343,15 @@ func (m *memory) Inbound(_ context.Context, id string) (forward.DeadInbound, err
 	return d, nil
 }
 
-func (m *memory) OldestDue(context.Context) (oldest time.Time, err error) {
-	if err := m.enter("OldestDue"); err != nil {
+func (m *memory) OldestDue(ctx context.Context) (oldest time.Time, err error) {
+	if err := m.enter(ctx, "OldestDue"); err != nil {
 		return oldest, err
 	}
 	defer m.mu.Unlock()
 	for _, t := range m.tasks {
+		if _, is := m.paused[t.Lane]; is || t.Lease != 0 {
+			continue
+		}
 		if !t.sleeps && (oldest.IsZero() || t.Due.Before(oldest)) {
 			oldest = t.Due
 		}
@@ -345,8 +359,8 @@ func (m *memory) OldestDue(context.Context) (oldest time.Time, err error) {
 	return oldest, nil
 }
 
-func (m *memory) Purge(_ context.Context, before time.Time, limit int) (n int, err error) {
-	if err := m.enter("Purge"); err != nil {
+func (m *memory) Purge(ctx context.Context, before time.Time, limit int) (n int, err error) {
+	if err := m.enter(ctx, "Purge"); err != nil {
 		return 0, err
 	}
 	defer m.mu.Unlock()
@@ -364,8 +378,8 @@ func (m *memory) Purge(_ context.Context, before time.Time, limit int) (n int, e
 	return n, nil
 }
 
-func (m *memory) PurgeKeys(_ context.Context, before time.Time, limit int) (n int, err error) {
-	if err := m.enter("PurgeKeys"); err != nil {
+func (m *memory) PurgeKeys(ctx context.Context, before time.Time, limit int) (n int, err error) {
+	if err := m.enter(ctx, "PurgeKeys"); err != nil {
 		return 0, err
 	}
 	defer m.mu.Unlock()
@@ -376,4 +390,13 @@ func (m *memory) PurgeKeys(_ context.Context, before time.Time, limit int) (n in
 		}
 	}
 	return n, nil
+}
+
+// reopen does what a restart does: leases are void.
+func (m *memory) reopen() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, t := range m.tasks {
+		t.Lease = 0
+	}
 }

@@ -174,7 +174,7 @@ type ClaimRequest struct {
 	Lane  string
 	Now   time.Time
 	Limit int
-	Bytes int64         // stop after the Task that brings payloads above it; at least one is returned
+	Bytes int64         // of payloads at most, except that one Task is returned however large it is
 	Lease time.Duration // how long the lease holds where several processes share the store
 }
 

@@ -1,0 +1,32 @@
+package forward_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/interactorhq/interactor/forward"
+	"github.com/interactorhq/interactor/internal/id"
+	"github.com/interactorhq/interactor/store/storetest"
+)
+
+// The Store that these tests run on keeps the rules of the real ones.
+func TestMemoryStore(t *testing.T) {
+	t.Parallel()
+	storetest.Forward(t, func(*testing.T) storetest.Forwarding {
+		m := newMemory()
+		return storetest.Forwarding{
+			Store: m,
+			Reopen: func(*testing.T) forward.Store {
+				m.reopen()
+				return m
+			},
+			Subscribe: func(_ *testing.T, cursor string) string {
+				sub := id.New("sub", time.Now())
+				m.cursors[sub] = cursor
+				return sub
+			},
+			Cursor: func(_ *testing.T, sub string) string { return m.cursors[sub] },
+			Check:  func(*testing.T) {},
+		}
+	})
+}
