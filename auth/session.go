@@ -3,6 +3,7 @@ package auth
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -188,16 +189,10 @@ func (s *stored) credential(ctx context.Context) (held, error) {
 		return held{}, &connector.RetryError{After: r.RefreshAt.Sub(now), Err: fmt.Errorf("auth: token of %s cannot be refreshed yet: %s", r.ID, r.Reason)}
 	}
 	renewed, err := s.a.refresh(ctx, s.id, h.token.Access)
-	if err != nil && !expired && s.a.usable(err) {
+	if retry := (*connector.RetryError)(nil); !expired && errors.As(err, &retry) {
 		return h, nil // it is still good for a while
 	}
 	return renewed, err
-}
-
-// usable reports whether a failed refresh leaves the present token in force.
-func (a *Authorizer) usable(err error) bool {
-	_, later := transient(err)
-	return later
 }
 
 func (s *stored) renew(ctx context.Context, refused string) (held, bool, error) {

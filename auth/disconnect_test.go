@@ -1,0 +1,290 @@
+package auth_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/interactorhq/interactor/auth"
+	"github.com/interactorhq/interactor/connector"
+)
+
+func TestDisconnect(t *testing.T) {
+	t.Parallel()
+	f := setUp(t)
+	ctx := t.Context()
+	id := f.connect(t, "alice", auth.ConnectRequest{}).ID
+	token := f.p.refreshTokens()[0]
+	for range 2 {
+		if err := f.Disconnect(ctx, id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := f.record(t, id)
+	if r.Status != auth.Revoked || !r.Closing || r.Erased || f.p.count("/revoke") != 0 {
+		t.Errorf("closing: %+v", r)
+	}
+	s, err := f.Session(ctx, id)
+	if err != nil {
+		t.Fatal("its watches cannot be removed: ", err)
+	}
+	f.clock.advance(2 * time.Hour)
+	if err := s.JSON(ctx, http.MethodGet, "me", nil, nil); err != nil {
+		t.Errorf("a closing one refreshes, too: %v", err)
+	}
+	f.p.set(func() {
+		f.p.before = func(w http.ResponseWriter, r *http.Request) bool { w.WriteHeader(503); return true }
+	})
+	if err := f.FinishDisconnect(ctx, id); err == nil || f.record(t, id).Erased {
+		t.Errorf("provider away: %v, %+v", err, f.record(t, id))
+	}
+	f.p.set(func() { f.p.before = nil })
+	last := f.p.refreshTokens()[0]
+	for range 2 {
+		if err := f.FinishDisconnect(ctx, id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r = f.record(t, id)
+	if r.Closing || !r.Erased || r.Token != nil || r.Secrets != nil || r.Grant != "" || !r.RefreshAt.IsZero() {
+		t.Errorf("erased: %+v", r)
+	}
+	if !slices.Equal(f.p.revoked, []string{last}) || last == token {
+		t.Errorf("revoked %v, want the last refresh token %q", f.p.revoked, last)
+	}
+	var again *auth.ReconnectError
+	if _, err := f.Client(ctx, id); !errors.As(err, &again) {
+		t.Errorf("client of an erased one: %v", err)
+	}
+	wantErr(t, f.Disconnect(ctx, "conn_unknown"), auth.ErrNotFound)
+
+	b := f.browser(t)
+	if res := b.get(f.p.consent(t, b.press(t, f.link(t, auth.ConnectRequest{}), nil).Header().Get("Location"), "alice")); res.Code != 200 {
+		t.Fatalf("connect again: %d", res.Code)
+	}
+	if r := f.record(t, f.only(t)); r.ID != id || r.Status != auth.Active || r.Erased {
+		t.Errorf("connected again: %+v", r)
+	}
+}
+
+func TestAbandonDisconnect(t *testing.T) {
+	t.Parallel()
+	f := setUp(t)
+	id := f.connect(t, "alice", auth.ConnectRequest{}).ID
+	if err := f.Disconnect(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	f.p.Close()
+	if err := f.AbandonDisconnect(t.Context(), id); err != nil || !f.record(t, id).Erased {
+		t.Errorf("%v, %+v", err, f.record(t, id))
+	}
+}
+
+// Revoking ends all grants of user and App at some providers: it waits until
+// nobody else lives on them.
+func TestSharedGrantIsNotRevoked(t *testing.T) {
+	t.Parallel()
+	f := setUp(t)
+	ctx := t.Context()
+	one := f.connect(t, "alice", auth.ConnectRequest{Account: "a"}).ID
+	two := f.connect(t, "alice", auth.ConnectRequest{Account: "b"}).ID
+	for i, id := range []string{one, two} {
+		if err := errors.Join(f.Disconnect(ctx, id), f.FinishDisconnect(ctx, id)); err != nil {
+			t.Fatal(err)
+		}
+		if n := f.p.count("/revoke"); n != i {
+			t.Errorf("after disconnecting %d: revoked %d times", i+1, n)
+		}
+	}
+}
+
+// Connecting again while watches are being removed takes the disconnect back.
+func TestReconnectWhileClosing(t *testing.T) {
+	t.Parallel()
+	f := setUp(t)
+	id := f.connect(t, "alice", auth.ConnectRequest{}).ID
+	if err := f.Disconnect(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	b := f.browser(t)
+	b.get(f.p.consent(t, b.press(t, f.link(t, auth.ConnectRequest{}), nil).Header().Get("Location"), "alice"))
+	if err := f.FinishDisconnect(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	if r := f.record(t, id); r.Status != auth.Active || r.Erased || r.Closing || f.p.count("/revoke") != 0 {
+		t.Errorf("%+v", r)
+	}
+}
+
+func TestSignals(t *testing.T) {
+	t.Parallel()
+	f := setUp(t)
+	ctx := t.Context()
+	id := f.connect(t, "alice", auth.ConnectRequest{}).ID
+	check := func(err error, want auth.Status, reason string) {
+		t.Helper()
+		r := f.record(t, id)
+		if err != nil || r.Status != want || r.Reason != reason {
+			t.Errorf("%v, %+v", err, r.Connection)
+		}
+	}
+	f.clock.advance(time.Minute)
+	check(f.MarkRevoked(ctx, id, "app removed"), auth.Revoked, "app removed")
+	if r := f.record(t, id); !r.Since.Equal(f.clock.now()) || !r.RefreshAt.IsZero() {
+		t.Errorf("%+v", r)
+	}
+	check(f.MarkActive(ctx, id), auth.Active, "")
+	if f.record(t, id).RefreshAt.IsZero() {
+		t.Error("restored without refresh")
+	}
+	check(f.MarkExpired(ctx, id, "dead"), auth.Expired, "dead")
+	check(f.MarkFailed(ctx, id, "broken"), auth.Failed, "broken")
+	check(f.MarkActive(ctx, id), auth.Active, "")
+	changes := len(f.changed)
+	check(f.MarkNeedsConsent(ctx, id, "lacks notes.write", "notes.write"), auth.Active, "lacks notes.write")
+	if r := f.record(t, id); !r.NeedsConsent || !slices.Equal(r.Missing, []string{"notes.write"}) {
+		t.Errorf("%+v", r.Connection)
+	}
+	version := f.record(t, id).Version
+	check(f.MarkNeedsConsent(ctx, id, "lacks notes.write"), auth.Active, "lacks notes.write")
+	if f.record(t, id).Version != version || len(f.changed) != changes {
+		t.Error("the same again is written again")
+	}
+	wantErr(t, f.MarkActive(ctx, "conn_unknown"), auth.ErrNotFound)
+
+	for i, after := range []time.Duration{0, 30 * time.Second, 2 * time.Minute} {
+		at := f.clock.now().Add(after)
+		if err := f.Touch(ctx, id, at); err != nil {
+			t.Fatal(err)
+		}
+		if got := f.record(t, id).LastEvent; got.Equal(at) == (i == 1) {
+			t.Errorf("after %v the last event is %v", after, got)
+		}
+	}
+
+	f.p.set(func() {
+		for tok := range f.p.access {
+			f.p.access[tok] = "alice2"
+		}
+	})
+	changes = len(f.changed)
+	if err := f.Reidentify(ctx, id); err != nil {
+		t.Fatal(err)
+	}
+	if r := f.record(t, id); r.Identity != "alice2@example.com" || r.Holder != "id-alice" || len(f.changed) != changes+1 {
+		t.Errorf("%+v", r)
+	}
+	if err := f.Reidentify(ctx, id); err != nil || len(f.changed) != changes+1 {
+		t.Errorf("nothing new: %v, %d", err, len(f.changed))
+	}
+}
+
+func TestApps(t *testing.T) {
+	t.Parallel()
+	f := setUp(t)
+	ctx := t.Context()
+	var bad *auth.InputError
+	if err := f.SetApp(ctx, "", "acme", connector.App{ClientSecret: "x", Fields: map[string]string{"nope": "y"}}); !errors.As(err, &bad) ||
+		!slices.Equal(bad.Missing, []string{"client_id"}) || bad.Invalid["nope"] == "" {
+		t.Errorf("incomplete App: %v", err)
+	}
+	wantErr(t, f.SetApp(ctx, "", "nope", connector.App{ClientID: "x"}), auth.ErrUnknownConnector)
+	_, err := f.App(ctx, "", "acme")
+	wantErr(t, err, auth.ErrNoApp)
+	if err := f.DeleteApp(ctx, "", "acme"); err != nil {
+		t.Errorf("deleting none: %v", err)
+	}
+	set := func(client string) auth.OwnApp {
+		t.Helper()
+		if err := f.SetApp(ctx, "", "acme", connector.App{ClientID: client, ClientSecret: "secret of " + client, Fields: map[string]string{"signing_secret": "s-" + client}}); err != nil {
+			t.Fatal(err)
+		}
+		own, err := f.App(ctx, "", "acme")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return own
+	}
+	one := set("one")
+	if text := strings.Join([]string{one.App.String(), one.ClientID}, " "); strings.Contains(text, "secret of") {
+		t.Error("an App prints its secret")
+	}
+	connect := func(user string) string {
+		t.Helper()
+		if res := f.browser(t).get(f.p.consent(t, f.link(t, auth.ConnectRequest{Account: user}), user)); res.Code != 200 {
+			t.Fatalf("callback: %d\n%s", res.Code, res.Body)
+		}
+		c, err := f.Find(ctx, auth.Query{Account: user})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c.ID
+	}
+	alice := connect("alice")
+	two := set("two")
+	if two.ID != one.ID || len(two.Former) != 1 || two.Former[0].ClientID != "one" {
+		t.Errorf("replaced: %+v, was %s", two.AppRecord, one.ID)
+	}
+	f.clock.advance(2 * time.Hour)
+	get(t, f.client(t, alice), f.p.URL+"/api/me") // its refresh needs the former client's secret
+	if r := f.record(t, alice); r.Status != auth.Active || r.ClientID != "one" || r.RefreshTries != 0 {
+		t.Errorf("%+v", r)
+	}
+	if err := f.DeleteApp(ctx, "", "acme"); err != nil {
+		t.Fatal(err)
+	}
+	_, err = f.App(ctx, "", "acme")
+	wantErr(t, err, auth.ErrNoApp)
+	f.clock.advance(2 * time.Hour)
+	if status, _ := get(t, f.client(t, alice), f.p.URL+"/api/me"); status != 200 {
+		t.Errorf("a deleted App still refreshes: %d", status)
+	}
+	if own, err := f.AppByID(ctx, one.ID); err != nil || !own.Deleted || own.App.ClientID != "two" {
+		t.Errorf("%+v, %v", own.AppRecord, err)
+	}
+	if link := f.link(t, auth.ConnectRequest{}); !strings.Contains(link, "/connect/") {
+		t.Errorf("after deleting: %s", link)
+	}
+	if three := set("three"); three.ID != one.ID || three.Deleted {
+		t.Errorf("set again: %+v", three.AppRecord)
+	}
+	if err := f.SetApp(ctx, "", "acme", connector.App{}); err != nil {
+		t.Fatal(err)
+	}
+	_, err = f.App(ctx, "", "acme")
+	wantErr(t, err, auth.ErrNoApp)
+}
+
+func TestConfiguredApp(t *testing.T) {
+	t.Parallel()
+	asked := ""
+	f := setUp(t, func(f *fixture) {
+		f.cfg.App = func(_ context.Context, env, name string) (connector.App, error) {
+			asked = env + " " + name
+			if env == "env_own" {
+				return connector.App{ClientID: "kms", ClientSecret: "secret of kms"}, nil
+			}
+			return connector.App{}, nil
+		}
+	})
+	if link := f.link(t, auth.ConnectRequest{}); !strings.Contains(link, "/connect/") || asked != "env_default acme" {
+		t.Errorf("zero App: %s, asked for %q", link, asked)
+	}
+	link := f.link(t, auth.ConnectRequest{Environment: "env_own"})
+	if res := f.browser(t).get(f.p.consent(t, link, "alice")); res.Code != 200 {
+		t.Fatalf("callback: %d", res.Code)
+	}
+	r := f.record(t, f.only(t))
+	own, err := f.AppByID(t.Context(), r.App)
+	if err != nil || !own.External || own.App.ClientID != "kms" || own.Sealed != nil {
+		t.Errorf("%+v, %v", own.AppRecord, err)
+	}
+	f.clock.advance(2 * time.Hour)
+	if status, _ := get(t, f.client(t, r.ID), f.p.URL+"/api/me"); status != 200 {
+		t.Errorf("refresh: %d", status)
+	}
+}

@@ -1,0 +1,493 @@
+package auth_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"net/http/cookiejar"
+	"net/http/httptest"
+	"net/url"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/interactorhq/interactor/auth"
+	"github.com/interactorhq/interactor/connector"
+	"github.com/interactorhq/interactor/seal"
+	"github.com/interactorhq/interactor/store/sqlite"
+	"github.com/interactorhq/interactor/trigger"
+)
+
+// provider is a stand-in for a product with OAuth and an API, strict where it
+// matters: codes and refresh tokens are good for one use, PKCE is checked.
+type provider struct {
+	*httptest.Server
+	now func() time.Time
+
+	mu        sync.Mutex
+	n         int
+	codes     map[string]grantOf // by code
+	refresh   map[string]string  // refresh token to user
+	access    map[string]string  // access token to user
+	calls     map[string]int     // by path
+	revoked   []string
+	seen      []string // Authorization headers at the API
+	life      int      // seconds; 0: says nothing
+	rotate    bool
+	noRefresh bool
+	scope     string
+	before    func(w http.ResponseWriter, r *http.Request) bool // answers instead
+}
+
+type grantOf struct{ user, challenge, redirect, client string }
+
+func newProvider(t *testing.T) *provider {
+	t.Helper()
+	p := &provider{
+		codes: map[string]grantOf{}, refresh: map[string]string{}, access: map[string]string{}, calls: map[string]int{},
+		life: 3600, rotate: true, now: time.Now,
+	}
+	p.Server = httptest.NewServer(http.HandlerFunc(p.serve))
+	t.Cleanup(p.Close)
+	return p
+}
+
+func (p *provider) serve(w http.ResponseWriter, r *http.Request) {
+	_ = r.ParseForm()
+	p.mu.Lock()
+	p.calls[r.URL.Path]++
+	before := p.before
+	p.mu.Unlock()
+	if before != nil && before(w, r) {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch r.URL.Path {
+	case "/token":
+		p.token(w, r)
+	case "/revoke":
+		p.revoked = append(p.revoked, r.Form.Get("token"))
+		for tok, user := range p.refresh { // as Google: all of that user
+			if user == p.refresh[r.Form.Get("token")] {
+				delete(p.refresh, tok)
+			}
+		}
+	case "/api/redirect":
+		http.Redirect(w, r, r.Form.Get("to"), http.StatusFound)
+	default:
+		p.seen = append(p.seen, r.Header.Get("Authorization"))
+		user := p.access[strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")]
+		if user == "" {
+			http.Error(w, "who?", http.StatusUnauthorized)
+			return
+		}
+		_ = json.NewEncoder(w).Encode(map[string]string{"user": user, "path": r.URL.Path, "body": r.Form.Get("x")})
+	}
+}
+
+func (p *provider) token(w http.ResponseWriter, r *http.Request) {
+	fail := func(code string) {
+		w.WriteHeader(http.StatusBadRequest)
+		_ = json.NewEncoder(w).Encode(map[string]string{"error": code})
+	}
+	user := ""
+	switch r.Form.Get("grant_type") {
+	case "authorization_code":
+		g, ok := p.codes[r.Form.Get("code")]
+		delete(p.codes, r.Form.Get("code"))
+		sum := sha256.Sum256([]byte(r.Form.Get("code_verifier")))
+		if !ok || g.redirect != r.Form.Get("redirect_uri") || g.client != r.Form.Get("client_id") ||
+			g.challenge != base64.RawURLEncoding.EncodeToString(sum[:]) {
+			fail("invalid_grant")
+			return
+		}
+		user = g.user
+	case "refresh_token":
+		user = p.refresh[r.Form.Get("refresh_token")]
+		if user == "" {
+			fail("invalid_grant")
+			return
+		}
+		if p.rotate {
+			delete(p.refresh, r.Form.Get("refresh_token"))
+		}
+	default:
+		fail("unsupported_grant_type")
+		return
+	}
+	if r.Form.Get("client_secret") != "secret of "+r.Form.Get("client_id") {
+		w.WriteHeader(http.StatusUnauthorized)
+		_ = json.NewEncoder(w).Encode(map[string]string{"error": "invalid_client"})
+		return
+	}
+	_ = json.NewEncoder(w).Encode(p.issue(user, r.Form.Get("grant_type") == "authorization_code"))
+}
+
+// issue makes tokens for a user.
+func (p *provider) issue(user string, first bool) map[string]any {
+	p.n++
+	answer := map[string]any{"access_token": fmt.Sprintf("access-%d-%s", p.n, user), "token_type": "Bearer"}
+	clear(p.access)
+	p.access[answer["access_token"].(string)] = user
+	if !p.noRefresh && (p.rotate || first) {
+		answer["refresh_token"] = fmt.Sprintf("refresh-%d-%s", p.n, user)
+		p.refresh[answer["refresh_token"].(string)] = user
+	}
+	if p.life > 0 {
+		answer["expires_in"] = p.life
+	}
+	if p.scope != "" {
+		answer["scope"] = p.scope
+	}
+	return answer
+}
+
+// consent is what a person does at the provider: the address of the callback.
+func (p *provider) consent(t *testing.T, address, user string) string {
+	t.Helper()
+	u, err := url.Parse(address)
+	if err != nil || !strings.HasPrefix(address, p.URL+"/authorize?") {
+		t.Fatalf("%q is not the provider's consent page: %v", address, err)
+	}
+	q := u.Query()
+	if q.Get("code_challenge_method") != "S256" || q.Get("response_type") != "code" {
+		t.Fatalf("consent without PKCE: %v", q)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.n++
+	code := fmt.Sprintf("code-%d", p.n)
+	p.codes[code] = grantOf{user, q.Get("code_challenge"), q.Get("redirect_uri"), q.Get("client_id")}
+	return q.Get("redirect_uri") + "?" + url.Values{"code": {code}, "state": {q.Get("state")}}.Encode()
+}
+
+func (p *provider) count(path string) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.calls[path]
+}
+
+func (p *provider) set(change func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	change()
+}
+
+// product is the connector of a provider.
+type product struct {
+	d   connector.Description
+	app connector.App
+}
+
+var (
+	_ connector.AppSource  = (*product)(nil)
+	_ connector.Identifier = (*product)(nil)
+)
+
+func (c *product) Describe() connector.Description { return c.d }
+
+func (c *product) DefaultApp() (connector.App, bool) { return c.app, c.app.ClientID != "" }
+
+func (c *product) Identify(ctx context.Context, s *connector.Session) ([]connector.Identity, error) {
+	var me struct{ User string }
+	if err := s.JSON(ctx, http.MethodGet, "me", nil, &me); err != nil {
+		return nil, err
+	}
+	return []connector.Identity{{ID: "id-" + me.User, Label: me.User + "@example.com", Keys: []connector.Key{connector.NewKey("mailbox", me.User)}}}, nil
+}
+
+func (p *provider) product() *product {
+	return &product{
+		app: connector.App{ClientID: "default", ClientSecret: "secret of default"},
+		d: connector.Description{
+			Name: "acme", Label: "Acme",
+			Endpoints: map[string]connector.Template{"api": connector.Template(p.URL + "/api")},
+			OAuth: &connector.OAuth{
+				Authorize: connector.Template(p.URL + "/authorize"), Params: map[string]connector.Template{"access_type": "offline"},
+				Scopes: []string{"profile"},
+				Token:  connector.Request{URL: connector.Template(p.URL + "/token")},
+				Revoke: &connector.Request{URL: connector.Template(p.URL + "/revoke")},
+			},
+			Watches: []connector.Watch{{Name: "poll", Poll: time.Minute}},
+			Triggers: []trigger.Definition{{
+				Name: "acme.note.added", Label: "A Note is Added", Scopes: []string{"notes.read"}, Watch: "poll", Payload: note{}, Example: note{"hello"},
+			}},
+			AppFields: []connector.Field{{Name: "signing_secret", Label: "Signing secret", Secret: true, Optional: true}},
+		},
+	}
+}
+
+type note struct {
+	Text string `json:"text"`
+}
+
+// Expand makes the product's watch complete; these tests do not poll.
+func (c *product) Expand(context.Context, *connector.Session, *connector.Subscription, *connector.Notice) (*connector.Expansion, error) {
+	return &connector.Expansion{}, nil
+}
+
+// keyed is a connector without OAuth: fields alone.
+type keyed struct{ d connector.Description }
+
+func (c keyed) Describe() connector.Description { return c.d }
+
+func (c keyed) Expand(context.Context, *connector.Session, *connector.Subscription, *connector.Notice) (*connector.Expansion, error) {
+	return &connector.Expansion{}, nil
+}
+
+func (p *provider) keyed() keyed {
+	return keyed{connector.Description{
+		Name: "keyed", Label: "Keyed",
+		Endpoints: map[string]connector.Template{"api": connector.Template(p.URL + "/api")},
+		Use:       connector.Use{Header: map[string]connector.Template{"Authorization": "Bearer {api_key}"}},
+		Fields: []connector.Field{
+			{Name: "api_key", Label: "API key", Secret: true},
+			{Name: "region", Label: "Region", Options: []string{"eu", "us"}, Default: "eu"},
+			{Name: "team", Label: "Team", Pattern: "[a-z]+", Optional: true},
+		},
+		Watches: []connector.Watch{{Name: "poll", Poll: time.Minute}},
+		Triggers: []trigger.Definition{{
+			Name: "keyed.note.added", Label: "A Note is Added", Watch: "poll", Payload: note{}, Example: note{"hello"},
+		}},
+	}}
+}
+
+// clock is a wall clock that tests move.
+type clock struct {
+	mu sync.Mutex
+	at time.Time
+}
+
+func (c *clock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.at
+}
+
+func (c *clock) advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.at = c.at.Add(d)
+}
+
+// fixture is an Authorizer with everything around it.
+type fixture struct {
+	*auth.Authorizer
+	p       *provider
+	product *product
+	store   *sqlite.Store
+	path    string
+	clock   *clock
+	cfg     auth.Config
+	logs    *logBook
+
+	mu      sync.Mutex
+	changed []string
+}
+
+// logBook keeps what is logged.
+type logBook struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (l *logBook) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *logBook) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+const publicURL = "http://127.0.0.1:7777/integrations"
+
+func setUp(t *testing.T, change ...func(*fixture)) *fixture {
+	t.Helper()
+	f := &fixture{p: newProvider(t), clock: &clock{at: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}, logs: &logBook{}}
+	f.product = f.p.product()
+	f.path = filepath.Join(t.TempDir(), "auth.db")
+	s, err := sqlite.Open(t.Context(), sqlite.Config{Path: f.path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.store = s
+	t.Cleanup(func() { _ = s.Close() })
+	f.cfg = auth.Config{
+		Store: s, Keeper: seal.Keyring{seal.NewKey()}, PublicURL: publicURL, DefaultEnvironment: "env_default",
+		RedirectOrigins: []string{"https://app.example.com"}, ProductName: "Example", Now: f.clock.now,
+		Logger: slog.New(slog.NewTextHandler(f.logs, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Scopes: func(context.Context, string, string) ([]string, error) { return []string{"notes.read"}, nil },
+		Changed: func(id string) {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			f.changed = append(f.changed, id)
+		},
+		HTTPClient: &http.Client{Timeout: 10 * time.Second},
+	}
+	for _, c := range change {
+		c(f)
+	}
+	if f.cfg.Registry, err = connector.NewRegistry(f.product, f.p.keyed()); err != nil {
+		t.Fatal(err)
+	}
+	f.Authorizer = f.again(t)
+	return f
+}
+
+// again makes another Authorizer over the same store: another process.
+func (f *fixture) again(t *testing.T) *auth.Authorizer {
+	t.Helper()
+	a, err := auth.New(f.cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// browser is one person's: it keeps cookies and follows no redirect.
+type browser struct {
+	f   *fixture
+	jar http.CookieJar
+}
+
+func (f *fixture) browser(t *testing.T) *browser {
+	t.Helper()
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &browser{f, jar}
+}
+
+func (b *browser) do(r *http.Request) *httptest.ResponseRecorder {
+	for _, c := range b.jar.Cookies(r.URL) {
+		r.AddCookie(c)
+	}
+	w := httptest.NewRecorder()
+	b.f.Handler().ServeHTTP(w, r)
+	b.jar.SetCookies(r.URL, w.Result().Cookies())
+	return w
+}
+
+func (b *browser) get(address string) *httptest.ResponseRecorder {
+	return b.do(httptest.NewRequest(http.MethodGet, address, nil))
+}
+
+func (b *browser) post(address string, form url.Values) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(http.MethodPost, address, strings.NewReader(form.Encode()))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	return b.do(r)
+}
+
+// press opens the Continue page and presses the button.
+func (b *browser) press(t *testing.T, address string, fields map[string]string) *httptest.ResponseRecorder {
+	t.Helper()
+	page := b.get(address)
+	if page.Code != http.StatusOK {
+		t.Fatalf("Continue page: %d\n%s", page.Code, page.Body)
+	}
+	_, rest, _ := strings.Cut(page.Body.String(), `name="csrf" value="`)
+	token, _, _ := strings.Cut(rest, `"`)
+	form := url.Values{"csrf": {token}}
+	for name, v := range fields {
+		form.Set("field."+name, v)
+	}
+	return b.post(address, form)
+}
+
+// link returns a consent address.
+func (f *fixture) link(t *testing.T, req auth.ConnectRequest) string {
+	t.Helper()
+	if req.Connector == "" {
+		req.Connector = "acme"
+	}
+	if req.Account == "" {
+		req.Account = "user-42"
+	}
+	address, expires, err := f.URL(t.Context(), req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := expires.Sub(f.clock.now()); got != 30*time.Minute {
+		t.Errorf("the link is good for %v", got)
+	}
+	return address
+}
+
+// connect plays the whole consent and returns the Connection.
+func (f *fixture) connect(t *testing.T, user string, req auth.ConnectRequest) auth.Connection {
+	t.Helper()
+	b := f.browser(t)
+	known := f.ids(t)
+	res := b.press(t, f.link(t, req), nil)
+	if res.Code != http.StatusSeeOther {
+		t.Fatalf("Continue: %d\n%s", res.Code, res.Body)
+	}
+	res = b.get(f.p.consent(t, res.Header().Get("Location"), user))
+	if res.Code != http.StatusOK {
+		t.Fatalf("callback: %d\n%s", res.Code, res.Body)
+	}
+	for id := range f.ids(t) {
+		if !known[id] {
+			c, err := f.Connection(t.Context(), id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return c
+		}
+	}
+	t.Fatal("no new connection")
+	return auth.Connection{}
+}
+
+func (f *fixture) ids(t *testing.T) map[string]bool {
+	t.Helper()
+	ids := make(map[string]bool)
+	for c, err := range f.Connections(t.Context(), auth.Query{Environment: "*"}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids[c.ID] = true
+	}
+	return ids
+}
+
+func (f *fixture) only(t *testing.T) string {
+	t.Helper()
+	ids := slices.Collect(maps.Keys(f.ids(t)))
+	if len(ids) != 1 {
+		t.Fatalf("connections: %v", ids)
+	}
+	return ids[0]
+}
+
+func (f *fixture) record(t *testing.T, id string) auth.Record {
+	t.Helper()
+	r, err := f.Get(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// wantErr checks an error by sentinel.
+func wantErr(t *testing.T, err, want error) {
+	t.Helper()
+	if !errors.Is(err, want) {
+		t.Errorf("got %v, want %v", err, want)
+	}
+}
