@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/interactorhq/interactor/internal/realtest/e2e/browser"
 	"github.com/interactorhq/interactor/internal/realtest/e2e/giteaserver"
 )
 
@@ -67,6 +68,10 @@ func TestServer(t *testing.T) {
 	t.Run("consent", func(t *testing.T) {
 		t.Parallel()
 		testConsent(t, gitea)
+	})
+	t.Run("browser", func(t *testing.T) {
+		t.Parallel()
+		testBrowser(t, gitea)
 	})
 	t.Run("login", func(t *testing.T) {
 		t.Parallel()
@@ -186,6 +191,29 @@ func testLogin(t *testing.T, gitea *giteaserver.Server) {
 	client.redirect = "http://127.0.0.1:9/elsewhere"
 	if page, err := gitea.NewVisitor(t).Consent(t.Context(), client.authURL("s"), gitea.Bob); err == nil {
 		t.Errorf("an unregistered redirect address led to %s, want an error", page.URL)
+	}
+}
+
+// A person's own browser has to get through Gitea's pages too.
+func testBrowser(t *testing.T, gitea *giteaserver.Server) {
+	callback := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		_, _ = io.WriteString(w, `<!doctype html><title>Back</title><p id="state">`+r.URL.Query().Get("state")+`</p>`)
+	}))
+	t.Cleanup(callback.Close)
+	app := gitea.Alice.CreateOAuthApp(t, callback.URL)
+	client := oauthClient{gitea: gitea, app: app, redirect: callback.URL}
+
+	b := browser.New(t)
+	b.Open(t, client.authURL("state-4"))
+	b.Type(t, "#user_name", gitea.Alice.Name)
+	b.Type(t, "#password", gitea.Alice.Password)
+	b.Screenshot(t, "gitea-login")
+	b.Follow(t, "form button.primary")
+	b.Screenshot(t, "gitea-consent")
+	address, status := b.Follow(t, "#authorize-app")
+	if state := b.Text(t, "#state"); status != http.StatusOK || state != "state-4" {
+		t.Errorf("the browser ended at %s with status %d and state %q, want state-4", address, status, state)
 	}
 }
 
