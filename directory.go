@@ -21,7 +21,7 @@ type directory struct {
 	auth          *auth.Authorizer
 	deployments   *deployment.Service
 	subscriptions *subscription.Reconciler
-	gap           func(ctx context.Context, r forward.Recipient, reason string)
+	gap           func(ctx context.Context, r forward.Recipient, reason string) error
 }
 
 var _ forward.Directory = (*directory)(nil)
@@ -167,6 +167,13 @@ func (d *directory) subscriptionAddress(ctx context.Context, e *connector.Entry,
 	return a, nil
 }
 
+var _ forward.Locator = (*directory)(nil)
+
+// Deployment implements [forward.Locator].
+func (d *directory) Deployment(ctx context.Context, environment string) (string, error) {
+	return d.deploymentOf(ctx, environment)
+}
+
 func (d *directory) deploymentOf(ctx context.Context, environment string) (string, error) {
 	env, err := d.deployments.Environment(ctx, environment)
 	if err != nil {
@@ -266,8 +273,15 @@ func (d *directory) Signal(ctx context.Context, r forward.Recipient, s connector
 	case connector.SignalIdentity:
 		return d.auth.Reidentify(ctx, r.Connection)
 	case connector.SignalGap:
-		d.gap(ctx, r, reason)
-		return nil
+		return d.gap(ctx, r, reason)
+	case forward.SignalExpired, forward.SignalScope:
+		if err := d.subscriptions.Stall(ctx, r.Subscription, reason); err != nil {
+			return err
+		}
+		if s == forward.SignalScope {
+			return d.auth.MarkNeedsConsent(ctx, r.Connection, reason)
+		}
+		return d.auth.MarkExpired(ctx, r.Connection, reason)
 	}
 	return d.subscriptions.Signal(ctx, r.Subscription, s)
 }

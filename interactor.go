@@ -262,13 +262,13 @@ func (in *Interactor) scopes(ctx context.Context, environment, name string) ([]s
 
 // gap tells operators, and the Environment when its trigger list names it, that
 // a provider has lost events for good.
-func (in *Interactor) gap(ctx context.Context, r forward.Recipient, reason string) {
+func (in *Interactor) gap(ctx context.Context, r forward.Recipient, reason string) error {
 	payload, err := json.Marshal(map[string]string{"subscription": r.Subscription, "reason": reason})
 	if err != nil {
-		return // a map of strings always marshals
+		return err
 	}
-	in.Forwarder.News(ctx, trigger.Event{
-		Trigger: subscription.Gap, Connector: "interactor", Account: r.Account, Connection: r.Connection,
+	return in.Forwarder.News(ctx, trigger.Event{
+		Trigger: subscription.Gap, Account: r.Account, Connection: r.Connection,
 		Deployment: r.Deployment, Environment: r.Environment, Payload: payload,
 	})
 }

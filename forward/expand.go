@@ -144,7 +144,7 @@ func (f *Forwarder) setback(ctx context.Context, t Task, cause error) (due time.
 			wait = jitter(retry.After, 1, 1.1)
 		}
 	case errors.Is(cause, connector.ErrRevoked):
-		signal, wait = connector.SignalRevoked, jitter(revokedRetry, 0.8, 1.2)
+		signal, wait = SignalExpired, jitter(revokedRetry, 0.8, 1.2)
 	case errors.Is(cause, connector.ErrScope):
 		signal, wait = SignalScope, jitter(revokedRetry, 0.8, 1.2)
 	case errors.Is(cause, connector.ErrGone) && tries < refusedTries:

@@ -57,6 +57,11 @@ var (
 // lack of a scope: the Connection needs consent anew.
 const SignalScope connector.Signal = "scope"
 
+// SignalExpired is given to [Directory.Signal] when the provider refuses the
+// Connection's authorisation: the end user must connect again. (What a provider
+// tells by itself about a removed App is connector.SignalRevoked.)
+const SignalExpired connector.Signal = "expired"
+
 // Locator is implemented by a [Directory] that knows which Deployment an
 // Environment belongs to. Without it, events that name no Connection (those of
 // Publish and SendExample) carry no Deployment.

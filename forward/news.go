@@ -72,6 +72,25 @@ func (d *done) tell(ev trigger.Event, settings Settings) {
 	}
 }
 
+// News tells what an operator should know, for rooms that have news of their own:
+// Config.Notify gets it, and the Environment's destination as well when its
+// trigger list names it. It returns when that is durable; a DedupeKey makes news
+// that are told again one event.
+func (f *Forwarder) News(ctx context.Context, ev trigger.Event) error {
+	if ev.Connector == "" {
+		ev.Connector = newsConnector
+	}
+	if err := f.prepare(ctx, &ev); err != nil {
+		return err
+	}
+	f.notify(ctx, ev)
+	settings, err := f.directory.Settings(ctx, ev.Environment)
+	if err != nil || !settings.Wants(ev.Trigger, nil) {
+		return err
+	}
+	return f.Publish(ctx, ev)
+}
+
 // notify calls Config.Notify, which must not be able to stop deliveries.
 func (f *Forwarder) notify(ctx context.Context, ev trigger.Event) {
 	f.log.Warn("news", "name", ev.Trigger, "environment", ev.Environment, "payload", string(ev.Payload))

@@ -160,8 +160,9 @@ func (r *Reconciler) renew(ctx context.Context, s Subscription) error {
 	if err != nil {
 		return r.failed(ctx, s, err)
 	}
+	stalled := s.LastError != "" // something may have happened meanwhile: ask
 	if !p.needsCall() {
-		return r.held(ctx, s, p, nil, false)
+		return r.held(ctx, s, p, nil, stalled)
 	}
 	var h *connector.Held
 	if p.entry.Renewer != nil {
@@ -181,7 +182,7 @@ func (r *Reconciler) renew(ctx context.Context, s Subscription) error {
 	if err != nil {
 		return r.failed(ctx, s, err)
 	}
-	return r.held(ctx, s, p, h, false)
+	return r.held(ctx, s, p, h, stalled)
 }
 
 // held records a success. With ask, the provider is asked next for what is new:
@@ -390,5 +391,21 @@ func (r *Reconciler) Signal(ctx context.Context, subscription string, signal con
 			}
 		}
 		return err
+	}
+}
+
+// Stall records that a watch is of no use until its Connection is usable again:
+// the provider has refused a call about what it reports. When the Connection
+// comes back, the watch is renewed and the provider asked for what was missed.
+func (r *Reconciler) Stall(ctx context.Context, subscription, reason string) error {
+	for {
+		s, err := r.cfg.Store.Subscription(ctx, subscription)
+		if err != nil || s.State != Active {
+			return err
+		}
+		s.LastError, s.Due = reason, time.Time{}
+		if _, err = r.cfg.Store.SaveSubscription(ctx, s, SaveOptions{KeepLease: true}); !errors.Is(err, ErrConflict) {
+			return err
+		}
 	}
 }

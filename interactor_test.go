@@ -1,0 +1,233 @@
+package interactor_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/interactorhq/interactor"
+	"github.com/interactorhq/interactor/auth"
+	"github.com/interactorhq/interactor/connector/gmail"
+	"github.com/interactorhq/interactor/connector/gmail/gmailtest"
+	"github.com/interactorhq/interactor/forward/forwardtest"
+	"github.com/interactorhq/interactor/interactortest"
+	"github.com/interactorhq/interactor/subscription"
+	"github.com/interactorhq/interactor/trigger"
+)
+
+// until waits for a state; the test fails after ten seconds.
+func until(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.NewTimer(10 * time.Second)
+	defer deadline.Stop()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-deadline.C:
+			t.Fatalf("waited in vain: %s", what)
+		case <-tick.C:
+		}
+	}
+}
+
+func newGoogle(t *testing.T) *gmailtest.Server {
+	t.Helper()
+	google := gmailtest.NewServer()
+	t.Cleanup(google.Close)
+	return google
+}
+
+func connectGmail(t *testing.T, in *interactortest.Server, google *gmailtest.Server, req interactor.ConnectRequest, mailbox string) auth.Connection {
+	t.Helper()
+	req.Connector = gmail.Name
+	link, err := in.AuthURL(t.Context(), req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := google.Consent(t.Context(), link, mailbox); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := in.Auth.Find(t.Context(), auth.Query{Connector: gmail.Name, Account: req.Account, Environment: req.Environment})
+	if err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the mailbox is watched and its starting point known", func() bool {
+		for s, err := range in.Subscriptions.Subscriptions(t.Context(), subscription.Query{Environment: "*", Connection: conn.ID}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			return s.Healthy() && s.Cursor != ""
+		}
+		return false
+	})
+	return conn
+}
+
+func TestSentMailArrives(t *testing.T) {
+	t.Parallel()
+	google := newGoogle(t)
+	inbox := forwardtest.NewReceiver(t)
+	in := interactortest.Start(t, interactor.Config{
+		Connectors: []interactor.Connector{gmail.New(google.Config())},
+		Forwarding: inbox.Settings(gmail.EmailSent),
+	})
+	if err := google.SetPush(in.URL + "/webhooks/gmail"); err != nil {
+		t.Fatal(err)
+	}
+	conn := connectGmail(t, in, google, interactor.ConnectRequest{Account: "user-42"}, "alice@example.com")
+
+	google.Send(gmailtest.Mail{From: "alice@example.com", To: []string{"bob@example.com"}, Subject: "Lunch?"})
+	ev := inbox.Next()
+	mail, err := trigger.Decode[gmail.Email](ev)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ev.Account != "user-42" || ev.Connection != conn.ID || ev.Environment != "env_default" || ev.Deployment != "dep_default" || mail.Subject != "Lunch?" {
+		t.Errorf("got %+v %q", ev, mail.Subject)
+	}
+
+	if err := in.Auth.Disconnect(t.Context(), conn.ID); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the watch is stopped and the grant revoked", func() bool {
+		return google.Stops("alice@example.com") == 1 && google.Revoked("alice@example.com")
+	})
+	if _, err := in.Client(t.Context(), conn.ID); err == nil {
+		t.Error("a disconnected connection still gives a client")
+	}
+}
+
+func TestForgedPushReachesNobody(t *testing.T) {
+	t.Parallel()
+	google := newGoogle(t)
+	inbox := forwardtest.NewReceiver(t)
+	in := interactortest.Start(t, interactor.Config{
+		Connectors: []interactor.Connector{gmail.New(google.Config())},
+		Forwarding: inbox.Settings(gmail.EmailSent),
+	})
+	connectGmail(t, in, google, interactor.ConnectRequest{Account: "user-42"}, "alice@example.com")
+	for _, row := range []struct{ name, authorization string }{
+		{"no token", ""},
+		{"not a token", "Bearer nonsense"},
+		{"unsigned token", "Bearer eyJhbGciOiJub25lIn0.e30."},
+	} {
+		body := string(google.Notification("alice@example.com", 99_999))
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, in.URL+"/webhooks/gmail", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if row.authorization != "" {
+			req.Header.Set("Authorization", row.authorization)
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusUnauthorized {
+			t.Errorf("%s: got %d, want 401", row.name, resp.StatusCode)
+		}
+	}
+	inbox.None(200 * time.Millisecond)
+}
+
+func TestATriggerRemovedFromTheListStopsArriving(t *testing.T) {
+	t.Parallel()
+	google := newGoogle(t)
+	inbox := forwardtest.NewReceiver(t)
+	in := interactortest.Start(t, interactor.Config{
+		Connectors: []interactor.Connector{gmail.New(google.Config())},
+	})
+	ctx := t.Context()
+	if err := in.Deployments.SetForwarding(ctx, "", inbox.Settings(gmail.EmailSent, gmail.EmailReceived)); err != nil {
+		t.Fatal(err)
+	}
+	if err := google.SetPush(in.URL + "/webhooks/gmail"); err != nil {
+		t.Fatal(err)
+	}
+	connectGmail(t, in, google, interactor.ConnectRequest{Account: "user-42"}, "alice@example.com")
+	google.Send(gmailtest.Mail{From: "alice@example.com", To: []string{"bob@example.com"}, Subject: "one"})
+	if ev := inbox.Next(); ev.Trigger != gmail.EmailSent {
+		t.Fatalf("got %s", ev.Trigger)
+	}
+	if err := in.Deployments.RemoveTriggers(ctx, "", trigger.Filter{Trigger: gmail.EmailSent}); err != nil {
+		t.Fatal(err)
+	}
+	google.Send(gmailtest.Mail{From: "alice@example.com", To: []string{"bob@example.com"}, Subject: "two"})
+	google.Send(gmailtest.Mail{From: "bob@example.com", To: []string{"alice@example.com"}, Subject: "three"})
+	if ev := inbox.Next(); ev.Trigger != gmail.EmailReceived {
+		t.Errorf("got %s, want only what is still listed", ev.Trigger)
+	}
+	if err := in.Deployments.RemoveTriggers(ctx, "", trigger.Filter{Trigger: gmail.EmailReceived}); err == nil {
+		until(t, "the watch that nobody wants is stopped", func() bool { return google.Stops("alice@example.com") == 1 })
+	}
+}
+
+func TestTwoConnectionsOfOneMailbox(t *testing.T) {
+	t.Parallel()
+	google := newGoogle(t)
+	inbox := forwardtest.NewReceiver(t)
+	in := interactortest.Start(t, interactor.Config{
+		Connectors: []interactor.Connector{gmail.New(google.Config())},
+		Forwarding: inbox.Settings(gmail.EmailSent),
+	})
+	if err := google.SetPush(in.URL + "/webhooks/gmail"); err != nil {
+		t.Fatal(err)
+	}
+	one := connectGmail(t, in, google, interactor.ConnectRequest{Account: "user-1"}, "alice@example.com")
+	connectGmail(t, in, google, interactor.ConnectRequest{Account: "user-2"}, "alice@example.com")
+	google.Send(gmailtest.Mail{From: "alice@example.com", To: []string{"bob@example.com"}, Subject: "both"})
+	got := map[string]bool{inbox.Next().Account: true, inbox.Next().Account: true}
+	if !got["user-1"] || !got["user-2"] {
+		t.Errorf("arrived for %v", got)
+	}
+	if err := in.Auth.Disconnect(t.Context(), one.ID); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "disconnected", func() bool {
+		rec, err := in.Auth.Get(t.Context(), one.ID)
+		return err == nil && rec.Erased
+	})
+	if google.Revoked("alice@example.com") || google.Stops("alice@example.com") != 0 {
+		t.Error("the other connection's grant or watch is gone")
+	}
+	google.Send(gmailtest.Mail{From: "alice@example.com", To: []string{"bob@example.com"}, Subject: "the other"})
+	if ev := inbox.Next(); ev.Account != "user-2" {
+		t.Errorf("arrived for %s", ev.Account)
+	}
+}
+
+func TestEventsAsFunctionCalls(t *testing.T) {
+	t.Parallel()
+	google := newGoogle(t)
+	got := make(chan trigger.Event, 8)
+	tries := 0
+	in := interactortest.Start(t, interactor.Config{
+		Connectors: []interactor.Connector{gmail.New(google.Config())},
+		Forwarding: interactor.Forwarding{Triggers: trigger.List(gmail.EmailSent), Retry: []time.Duration{time.Millisecond}},
+		OnEvent: func(_ context.Context, ev trigger.Event) error {
+			if tries++; tries == 1 {
+				return errors.New("not yet")
+			}
+			got <- ev
+			return nil
+		},
+	})
+	if err := google.SetPush(in.URL + "/webhooks/gmail"); err != nil {
+		t.Fatal(err)
+	}
+	connectGmail(t, in, google, interactor.ConnectRequest{Account: "user-42"}, "alice@example.com")
+	google.Send(gmailtest.Mail{From: "alice@example.com", To: []string{"bob@example.com"}, Subject: "in place"})
+	select {
+	case ev := <-got:
+		if ev.Trigger != gmail.EmailSent {
+			t.Errorf("got %s", ev.Trigger)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("no event")
+	}
+}
