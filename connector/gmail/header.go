@@ -1,6 +1,7 @@
 package gmail
 
 import (
+	"bytes"
 	"io"
 	"mime"
 	"net/mail"
@@ -12,9 +13,9 @@ import (
 )
 
 const (
-	maxHeader      = 8 << 10   // bytes of one decoded text
-	maxAddressText = 256 << 10 // bytes of a header that are looked at
-	maxAddresses   = 1000      // of one header
+	maxHeader      = 8 << 10  // bytes of one decoded text
+	maxAddressText = 64 << 10 // bytes of a header that are looked at
+	maxAddresses   = 1000     // of one header
 )
 
 // headers are those of a message or part; names are case-insensitive.
@@ -48,7 +49,13 @@ func wordDecoder() *mime.WordDecoder {
 		if err != nil {
 			return nil, err
 		}
-		return enc.NewDecoder().Reader(in), nil
+		// One word is short; a Reader would have buffers of 8 KiB for each of them.
+		b, err := io.ReadAll(in)
+		if err != nil {
+			return nil, err
+		}
+		b, err = enc.NewDecoder().Bytes(b)
+		return bytes.NewReader(b), err
 	}}
 }
 
