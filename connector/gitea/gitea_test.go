@@ -86,6 +86,7 @@ type server struct {
 	mu    sync.Mutex
 	hooks map[string]map[int64]map[string]any // by path of the owner
 	next  int64
+	user  int64
 	deny  string // body of a 403
 	log   []string
 }
@@ -106,7 +107,7 @@ func (s *server) RoundTrip(r *http.Request) (*http.Response, error) {
 		return answer(http.StatusForbidden, map[string]string{"message": s.deny})
 	}
 	if path == "user" {
-		return answer(200, map[string]any{"id": 7, "login": "alice", "email": "alice@example.com"})
+		return answer(200, map[string]any{"id": s.user, "login": "alice", "email": "alice@example.com"})
 	}
 	owner, id, _ := strings.Cut(path, "/hooks")
 	hooks, ok := s.hooks[owner]
@@ -153,7 +154,7 @@ func (s *server) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 func newServer() (*server, *connector.Session) {
-	s := &server{hooks: map[string]map[int64]map[string]any{"user": {}, "repos/alice/hello": {}}}
+	s := &server{user: 7, hooks: map[string]map[int64]map[string]any{"user": {}, "repos/alice/hello": {}}}
 	return s, &connector.Session{HTTP: &http.Client{Transport: s}, Endpoints: map[string]string{"api": "https://git.example.com/api/v1"}}
 }
 
