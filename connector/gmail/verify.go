@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -20,6 +22,7 @@ import (
 const (
 	pushIssuer  = "https://accounts.google.com"
 	maxToken    = 8 << 10
+	maxKeys     = 1 << 20
 	keysRefetch = time.Minute
 )
 
@@ -28,12 +31,20 @@ const (
 // the App that is verified to have it. Audience and issuer alone prove nothing:
 // anybody can have Google sign a token for an audience of their choice.
 //
+// An error that is not connector.ErrUnproven says that Google's public keys
+// cannot be had; Pub/Sub tries again.
+//
 // Source: https://cloud.google.com/pubsub/docs/authenticate-push-subscriptions
 func (c *Connector) Verify(ctx context.Context, in *connector.Inbound) error {
-	if err := c.verify(ctx, in); err != nil {
-		return fmt.Errorf("gmail: push token: %w: %w", connector.ErrUnproven, err)
+	err := c.verify(ctx, in)
+	var network *url.Error
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &network):
+		return fmt.Errorf("gmail: push token: fetching Google's public keys: %w", err)
 	}
-	return nil
+	return fmt.Errorf("gmail: push token: %w: %w", connector.ErrUnproven, err)
 }
 
 func (c *Connector) verify(ctx context.Context, in *connector.Inbound) error {
@@ -160,10 +171,36 @@ func (k *publicKeys) get(ctx context.Context, stale *idtoken.Validator, now time
 	if k.validator != nil && (k.validator != stale || now.Sub(k.made) < keysRefetch) {
 		return k.validator, nil
 	}
-	v, err := idtoken.NewValidator(ctx, option.WithHTTPClient(k.client)) // no I/O
+	client := *k.client
+	client.Transport = keyTransport{k.client.Transport}
+	v, err := idtoken.NewValidator(ctx, option.WithHTTPClient(&client)) // no I/O
 	if err != nil {
 		return nil, fmt.Errorf("checking its signature: %w", err)
 	}
 	k.validator, k.made = v, now
 	return v, nil
+}
+
+// keyTransport makes an error of an answer that holds no keys, so that it can
+// be told from a token that is not proven, and bounds what is read.
+type keyTransport struct{ next http.RoundTripper }
+
+func (t keyTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	next := t.next
+	if next == nil {
+		next = http.DefaultTransport
+	}
+	resp, err := next.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode != http.StatusOK {
+		_ = resp.Body.Close()
+		return nil, fmt.Errorf("status %d", resp.StatusCode)
+	}
+	resp.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.LimitReader(resp.Body, maxKeys), resp.Body}
+	return resp, nil
 }

@@ -143,32 +143,38 @@ func TestKeysAreFetchedSeldom(t *testing.T) {
 	want(0)
 
 	keys.fail.Store(true)
-	if err := verify(gmailtest.Token{}, 0); !errors.Is(err, connector.ErrUnproven) {
+	// Google's fault is not the sender's: the engine answers 503, not 401.
+	if err := verify(gmailtest.Token{}, 0); err == nil || errors.Is(err, connector.ErrUnproven) {
 		t.Fatalf("without keys: %v", err)
 	}
 	want(1)
 	keys.fail.Store(false)
+	google.Fail(gmailtest.Fault{Call: "certs", Status: 503})
+	if err := verify(gmailtest.Token{}, 0); err == nil || errors.Is(err, connector.ErrUnproven) {
+		t.Fatalf("without keys: %v", err)
+	}
+	want(2)
 	for range 5 {
 		if err := verify(gmailtest.Token{}, 0); err != nil {
 			t.Fatal(err)
 		}
 	}
-	want(2)
+	want(3)
 	// A key that is unknown may be new: asked once a minute.
 	for range 5 {
 		if verify(gmailtest.Token{KeyID: "unknown"}, 59*time.Second) == nil {
 			t.Fatal("verified")
 		}
 	}
-	want(2)
+	want(3)
 	for range 5 {
 		if verify(gmailtest.Token{KeyID: "unknown"}, 61*time.Second) == nil {
 			t.Fatal("verified")
 		}
 	}
-	want(3)
+	want(4)
 	if err := verify(gmailtest.Token{}, 62*time.Second); err != nil {
 		t.Fatal(err)
 	}
-	want(3)
+	want(4)
 }
