@@ -112,6 +112,17 @@ var (
 	ErrDefault  = errors.New("deployment: the default organization, deployment and environment cannot be deleted without MultiTenant")
 )
 
+// InvalidError means that forwarding settings were refused. Err says everything
+// that is wrong with them, as [forward.Problems] where members can be named.
+type InvalidError struct{ Err error }
+
+var _ error = (*InvalidError)(nil)
+
+func (e *InvalidError) Error() string { return e.Err.Error() }
+
+// Unwrap returns what is wrong.
+func (e *InvalidError) Unwrap() error { return e.Err }
+
 // Prefixes of ids.
 const (
 	prefixOrganization = "org"

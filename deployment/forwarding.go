@@ -71,7 +71,7 @@ func isEnvironment(owner string) bool { return id.Prefix(owner) == prefixEnviron
 // again. Empty Secrets keep the stored ones, or make one if there are none yet.
 // Watches at the providers follow.
 //
-// Errors: [forward.Problems] with everything that is wrong; [ErrManaged]; [ErrNotFound].
+// Errors: [InvalidError] with everything that is wrong; [ErrManaged]; [ErrNotFound].
 func (s *Service) SetForwarding(ctx context.Context, id string, f forward.Settings) error {
 	return s.change(ctx, id, func(c *content) error {
 		c.replace(f)

@@ -15,14 +15,16 @@ import (
 // KeyRequest asks for an API key.
 type KeyRequest struct {
 	Environment string        // "env_…". Defaults to the default one
-	Grace       time.Duration // how long the key before stays valid, at most 30 days. Defaults to not at all
+	Grace       time.Duration // how long the key before stays valid, at most MaxGrace. Defaults to not at all
 	Key         string        // a random key of your own, 32 to 255 printable characters. Defaults to a fresh one
 }
 
+// MaxGrace is the longest grace of a key that is replaced.
+const MaxGrace = 30 * 24 * time.Hour
+
 const (
-	minKey   = 32
-	maxKey   = 255
-	maxGrace = 30 * 24 * time.Hour
+	minKey = 32
+	maxKey = 255
 
 	// minDistinct characters of an own key. Not a measure of randomness: it stops
 	// "xxxxxxxx…" and the like, as an example in a config file may have it. 32
@@ -38,8 +40,8 @@ const (
 // program with a fixed key may do it at every start. [ErrKeyTaken] means that
 // another environment has, or had, that key.
 func (s *Service) IssueKey(ctx context.Context, req KeyRequest) (string, error) {
-	if req.Grace < 0 || req.Grace > maxGrace {
-		return "", fmt.Errorf("deployment: grace is %s: it must be between 0 and %s", req.Grace, maxGrace)
+	if req.Grace < 0 || req.Grace > MaxGrace {
+		return "", fmt.Errorf("deployment: grace is %s: it must be between 0 and %s", req.Grace, MaxGrace)
 	}
 	environment, err := s.environment(ctx, req.Environment)
 	if err != nil {

@@ -180,13 +180,17 @@ func (s *Service) decode(ctx context.Context, stored StoredForwarding) (content,
 
 func bind(owner string) []byte { return []byte(owner + "/forwarding") }
 
-// check reports all that is wrong, as [forward.Problems]. What more finds
-// includes what Validate does, unless somebody wrote it otherwise.
+// check reports all that is wrong. What more finds includes what Validate does,
+// unless somebody wrote it otherwise.
 func check(f forward.Settings, more func(forward.Settings) error) error {
-	if err := more(f); err != nil {
-		return err
+	err := more(f)
+	if err == nil {
+		err = f.Validate()
 	}
-	return f.Validate()
+	if err != nil {
+		return &InvalidError{err}
+	}
+	return nil
 }
 
 // copySettings shares nothing with f, so that neither a caller nor the cache can

@@ -17,7 +17,7 @@ import (
 // is removed: environments that the Spec does not name stay.
 //
 // All problems of the Spec are reported at once; those of settings as
-// [forward.Problems].
+// [InvalidError].
 func (s *Service) Ensure(ctx context.Context, spec Spec) (Deployment, error) {
 	if err := spec.complete(); err != nil {
 		return Deployment{}, err
@@ -272,6 +272,7 @@ func (s *Service) Delete(ctx context.Context, record string) error {
 	if err != nil {
 		return err
 	}
+	s.cfg.Changed()
 	for _, e := range environments {
 		s.cfg.Deleted(e)
 	}

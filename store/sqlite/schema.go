@@ -13,7 +13,7 @@ const applicationID = 0x696e7472
 // its own file. What was released is never changed: a change is a new version.
 func migrations() [][]string {
 	return [][]string{
-		{queueSchema, forwardSchema, deploymentSchema, subscriptionSchema, authSchema}, // version 1: one section per room
+		{queueSchema, forwardSchema, deploymentSchema, subscriptionSchema, authSchema, apiSchema}, // version 1: one section per room
 	}
 }
 

@@ -1,0 +1,123 @@
+package api
+
+import (
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/interactorhq/interactor/auth"
+	"github.com/interactorhq/interactor/internal/id"
+)
+
+// connections serves GET /connections.
+func (a *api) connections(c *call) (answer, error) {
+	q := parseQuery(c.r)
+	sel := auth.Query{
+		Environment: c.environment, Connector: q.one("connector"), Account: q.one("account"),
+		Status: auth.Status(q.among("status", "pending", "active", "expired", "revoked", "failed")),
+	}
+	var limit int
+	sel.After, limit = q.page("conn")
+	if err := q.end(); err != nil {
+		return answer{}, err
+	}
+	list := List[Connection]{Items: []Connection{}}
+	for found, err := range a.cfg.Auth.Connections(c.ctx, sel) {
+		if err != nil {
+			return answer{}, err
+		}
+		if len(list.Items) == limit {
+			list.Next = list.Items[limit-1].ID
+			break
+		}
+		list.Items = append(list.Items, connectionOf(found))
+	}
+	return reply(http.StatusOK, list)
+}
+
+// connection serves GET /connections/{id}.
+func (a *api) connection(c *call) (answer, error) {
+	if err := parseQuery(c.r).end(); err != nil {
+		return answer{}, err
+	}
+	found, err := a.ownConnection(c)
+	if err != nil {
+		return answer{}, err
+	}
+	return reply(http.StatusOK, connectionOf(found))
+}
+
+// ownConnection returns the one that the path names, if it is this Environment's.
+func (a *api) ownConnection(c *call) (auth.Connection, error) {
+	wanted := c.params["id"]
+	if !id.Valid("conn", wanted) {
+		return auth.Connection{}, notFound("connection", wanted)
+	}
+	found, err := a.cfg.Auth.Connection(c.ctx, wanted)
+	if errors.Is(err, auth.ErrNotFound) || err == nil && found.Environment != c.environment {
+		return auth.Connection{}, notFound("connection", wanted)
+	}
+	return found, err
+}
+
+// connect serves POST /connections.
+func (a *api) connect(c *call) (answer, error) {
+	body, err := c.body()
+	if err != nil {
+		return answer{}, err
+	}
+	if err := parseQuery(c.r).end(); err != nil {
+		return answer{}, err
+	}
+	req := auth.ConnectRequest{Environment: c.environment}
+	o := parseObject(body)
+	o.text("connector", &req.Connector)
+	o.text("account", &req.Account)
+	o.textMap("input", &req.Input)
+	if err := o.end(); err != nil {
+		return answer{}, err
+	}
+	switch {
+	case req.Connector == "":
+		return answer{}, missing("connector", "name one of GET /connectors")
+	case req.Account == "":
+		return answer{}, missing("account", "give the user's id on your server")
+	}
+	made, err := a.cfg.Auth.Connect(c.ctx, req)
+	if err != nil {
+		return answer{}, err
+	}
+	ans, err := reply(http.StatusCreated, connectionOf(made))
+	ans.header = http.Header{"Location": {a.base + "/connections/" + made.ID}}
+	return ans, err
+}
+
+// disconnect serves DELETE /connections/{id}.
+func (a *api) disconnect(c *call) (answer, error) {
+	if err := parseQuery(c.r).end(); err != nil {
+		return answer{}, err
+	}
+	found, err := a.ownConnection(c)
+	if err != nil {
+		return answer{}, err
+	}
+	return answer{status: http.StatusNoContent}, a.cfg.Auth.Disconnect(c.ctx, found.ID)
+}
+
+func connectionOf(c auth.Connection) Connection {
+	return Connection{
+		ID: c.ID, Connector: c.Connector, Account: c.Account, Identity: c.Identity,
+		Status: string(c.Status), Reason: c.Reason, Since: c.Since.UTC(),
+		Scopes: some(c.Scopes), MissingScopes: some(c.Missing), NeedsConsent: c.NeedsConsent,
+		LastEventAt: when(c.LastEvent), ExpiresAt: when(c.ExpiresAt), CreatedAt: c.CreatedAt.UTC(),
+	}
+}
+
+// when is nil for no time, so that the member is absent.
+func when(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC()
+	return &t
+}

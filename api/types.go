@@ -1,0 +1,177 @@
+package api
+
+import (
+	"encoding/json"
+	"net/http"
+	"time"
+
+	"github.com/interactorhq/interactor/forward"
+	"github.com/interactorhq/interactor/trigger"
+)
+
+// Error is the body of every answer with a status of 400 or more.
+type Error struct {
+	Message string `json:"error"`           // for people: what is wrong and what to do
+	Code    string `json:"code"`            // for programs; never changes
+	Field   string `json:"field,omitempty"` // the parameter or member that is wrong
+}
+
+// List is the body of every answer with several items.
+type List[T any] struct {
+	Items []T    `json:"items"`
+	Next  string `json:"next,omitempty"` // give it as ?cursor= to get the next page; absent on the last one
+}
+
+// AuthURL is the body of GET …/auth-url?format=json.
+type AuthURL struct {
+	URL       string    `json:"url"`
+	ExpiresAt time.Time `json:"expires_at"`
+}
+
+// Connector is what can be connected.
+type Connector struct {
+	Name      string    `json:"name"`
+	Label     string    `json:"label"`
+	Auth      string    `json:"auth"`    // "oauth2", "fields" (what POST /connections takes as input) or "none"
+	OwnApp    bool      `json:"own_app"` // this Environment has its own App
+	Docs      string    `json:"docs,omitempty"`
+	Fields    []Field   `json:"fields"`             // of a connection
+	AppFields []Field   `json:"app_fields"`         // of an App, beside client_id and client_secret
+	Triggers  []Trigger `json:"triggers,omitempty"` // only in GET /connectors/{connector}
+}
+
+// Field is a value that a person enters.
+type Field struct {
+	Name     string   `json:"name"`
+	Label    string   `json:"label"`
+	Help     string   `json:"help,omitempty"`
+	Default  string   `json:"default,omitempty"`
+	Pattern  string   `json:"pattern,omitempty"` // regular expression (RE2) that it must match as a whole
+	Options  []string `json:"options,omitempty"` // it must be one of these
+	Secret   bool     `json:"secret"`            // never shown again
+	Required bool     `json:"required"`
+}
+
+// Trigger is an entry of the catalogue.
+type Trigger struct {
+	Name        string          `json:"name"`
+	Connector   string          `json:"connector"`
+	Label       string          `json:"label"`
+	Description string          `json:"description"`
+	Params      []trigger.Param `json:"params"`
+	Scopes      []string        `json:"scopes"`
+	Schema      json.RawMessage `json:"schema"` // JSON Schema (2020-12) of data.payload
+	Example     json.RawMessage `json:"example"`
+}
+
+// Connection is a connected account.
+type Connection struct {
+	ID            string     `json:"id"`
+	Connector     string     `json:"connector"`
+	Account       string     `json:"account"`
+	Identity      string     `json:"identity"` // who that is at the provider: mailbox, site, team
+	Status        string     `json:"status"`   // "pending", "active", "expired", "revoked" or "failed"
+	Reason        string     `json:"reason"`   // why it is not active
+	Since         time.Time  `json:"since"`    // of the status
+	Scopes        []string   `json:"scopes"`
+	MissingScopes []string   `json:"missing_scopes"` // that its triggers need and the user has not granted
+	NeedsConsent  bool       `json:"needs_consent"`  // send the user to a new auth URL
+	LastEventAt   *time.Time `json:"last_event_at,omitempty"`
+	ExpiresAt     *time.Time `json:"expires_at,omitempty"` // of the access token, which is refreshed before
+	CreatedAt     time.Time  `json:"created_at"`
+}
+
+// Forwarding is what is in force in the Environment: the members of its settings
+// (see [forward.Settings]) and these. Header value and signing secrets are never in it.
+type Forwarding struct {
+	Settings       forward.Settings
+	HeaderValueSet bool   // a header value is set
+	From           string // "deployment", "environment" (its own) or "none"
+	Managed        bool   // read-only: the program or its config file has them
+	Paused         bool   // deliveries wait until they are resumed
+	PausedReason   string // why
+}
+
+// MarshalJSON writes the members of Settings and the others beside each other.
+func (f Forwarding) MarshalJSON() ([]byte, error) {
+	settings, err := json.Marshal(f.Settings)
+	if err != nil {
+		return nil, err
+	}
+	rest, err := json.Marshal(struct {
+		HeaderValueSet bool   `json:"header_value_set"`
+		From           string `json:"from"`
+		Managed        bool   `json:"managed"`
+		Paused         bool   `json:"paused"`
+		PausedReason   string `json:"paused_reason,omitempty"`
+	}{f.HeaderValueSet, f.From, f.Managed, f.Paused, f.PausedReason})
+	if err != nil {
+		return nil, err
+	}
+	settings[len(settings)-1] = ',' // both are objects with members
+	return append(settings, rest[1:]...), nil
+}
+
+// Event is an entry of the event log.
+type Event struct {
+	ID         string          `json:"id"`
+	Type       string          `json:"type"`
+	Timestamp  time.Time       `json:"timestamp"`
+	ReceivedAt time.Time       `json:"received_at"`
+	Status     string          `json:"status"` // "pending", "delivered", "dead" or "paused"
+	Reason     string          `json:"reason"`
+	Connector  string          `json:"connector"`
+	Account    string          `json:"account"`
+	Connection string          `json:"connection"`
+	Test       bool            `json:"test,omitempty"` // an example, sent by hand
+	Payload    json.RawMessage `json:"payload"`
+	Deliveries []Delivery      `json:"deliveries,omitempty"` // only in GET /events/{id}
+}
+
+// Delivery is an event on its way to one destination.
+type Delivery struct {
+	ID       string     `json:"id"`
+	Event    string     `json:"event"`
+	URL      string     `json:"url"` // of the last attempt
+	Status   string     `json:"status"`
+	Reason   string     `json:"reason"`
+	NextAt   *time.Time `json:"next_at,omitempty"` // of the next attempt
+	Replay   bool       `json:"replay"`
+	Attempts []Attempt  `json:"attempts"`
+}
+
+// Attempt is one try of a Delivery. Secrets in RequestHeader are redacted.
+type Attempt struct {
+	At             time.Time   `json:"at"`
+	Took           string      `json:"took"` // "41ms"
+	URL            string      `json:"url"`
+	StatusCode     int         `json:"status_code"` // 0 when no response came
+	Error          string      `json:"error"`
+	RequestHeader  http.Header `json:"request_header"`
+	ResponseHeader http.Header `json:"response_header"`
+	Response       string      `json:"response"` // its beginning
+}
+
+// App is the Environment's own registration at a provider. Its secrets are never shown.
+type App struct {
+	Connector   string            `json:"connector"`
+	ClientID    string            `json:"client_id"`
+	Scopes      []string          `json:"scopes"`
+	Fields      map[string]string `json:"fields"`                 // those that are no secret
+	SecretsSet  []string          `json:"secrets_set"`            // names of the secrets that are set
+	RedirectURI string            `json:"redirect_uri,omitempty"` // register it at the provider
+	WebhookURL  string            `json:"webhook_url,omitempty"`  // register it at the provider, where the App has one address
+}
+
+// APIKey is the answer to POST /api-key.
+type APIKey struct {
+	Key              string     `json:"api_key"` // shown once
+	OldKeyValidUntil *time.Time `json:"old_key_valid_until,omitempty"`
+}
+
+// Health is the answer to GET /healthz.
+type Health struct {
+	Status    string `json:"status"` // "ok" or "store unavailable"
+	Running   bool   `json:"running"`
+	OldestDue string `json:"oldest_due,omitempty"` // how long the task has been due that waits longest
+}
