@@ -50,7 +50,7 @@ type provider struct {
 
 type grantOf struct{ user, challenge, redirect, client string }
 
-func newProvider(t *testing.T) *provider {
+func newProvider(t testing.TB) *provider {
 	t.Helper()
 	p := &provider{
 		codes: map[string]grantOf{}, refresh: map[string]string{}, access: map[string]string{}, calls: map[string]int{},
@@ -315,7 +315,7 @@ func (l *logBook) String() string {
 
 const publicURL = "http://127.0.0.1:7777/integrations"
 
-func setUp(t *testing.T, change ...func(*fixture)) *fixture {
+func setUp(t testing.TB, change ...func(*fixture)) *fixture {
 	t.Helper()
 	f := &fixture{p: newProvider(t), clock: &clock{at: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}, logs: &logBook{}}
 	f.product = f.p.product()
@@ -349,7 +349,7 @@ func setUp(t *testing.T, change ...func(*fixture)) *fixture {
 }
 
 // again makes another Authorizer over the same store: another process.
-func (f *fixture) again(t *testing.T) *auth.Authorizer {
+func (f *fixture) again(t testing.TB) *auth.Authorizer {
 	t.Helper()
 	a, err := auth.New(f.cfg)
 	if err != nil {
