@@ -113,7 +113,10 @@ func (e expansion) walk(ctx context.Context, cur cursor) (*connector.Expansion, 
 	if cur.Head == 0 {
 		cur.Head, cur.HeadAt = max(cur.History, historyID(resp.HistoryId)), e.now.Unix()
 	}
-	return finish(told, cur, resp.NextPageToken), nil
+	out := finish(told, cur, resp.NextPageToken)
+	// What happened during the walk may have been notified already.
+	out.More = out.More || historyID(resp.HistoryId) > cur.Head
+	return out, nil
 }
 
 // beginResync goes on where the history does not reach back to the cursor: to
@@ -161,7 +164,9 @@ func (e expansion) resync(ctx context.Context, cur cursor) (*connector.Expansion
 	if cur.Listed >= resyncLimit {
 		page = ""
 	}
-	return finish(told, cur, page), nil
+	out := finish(told, cur, page)
+	out.More = true // from here on the history tells again
+	return out, nil
 }
 
 // finish stores where to go on.

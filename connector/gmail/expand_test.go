@@ -229,19 +229,13 @@ func TestMailDuringAWalkIsNotLost(t *testing.T) {
 	for i := range 4 {
 		sent = append(sent, google.Send(mail(fmt.Sprint(i)))[alice])
 	}
-	for i := range 100 {
-		out, err := r.page(nil)
-		if err != nil {
+	for i := range 10 {
+		if _, err := r.page(nil); err != nil {
 			t.Fatal(err)
 		}
-		if i < 10 {
-			sent = append(sent, google.Send(mail(fmt.Sprint("during ", i)))[alice])
-		}
-		if !out.More && i >= 10 {
-			break
-		}
+		sent = append(sent, google.Send(mail(fmt.Sprint("during ", i)))[alice])
 	}
-	r.catchUp()
+	r.catchUp() // its More is what says that there is more: no notification comes to help
 	r.want(gmail.EmailSent, sent...)
 }
 
