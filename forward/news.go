@@ -3,6 +3,7 @@ package forward
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"strings"
 
 	"github.com/interactorhq/interactor/internal/id"
@@ -28,10 +29,10 @@ func isNews(f trigger.Filter) bool {
 		return false
 	}
 	switch family {
-	case "connection", "subscription", "delivery", "destination":
+	case "connection", "subscription": // the names are those rooms' affair
 		return true
 	}
-	return false
+	return slices.ContainsFunc([]string{DeliveryExhausted, DestinationPaused, DestinationRecovered}, f.Covers)
 }
 
 // newsPayload is the payload of this room's news.

@@ -1,6 +1,7 @@
 package forward
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/url"
@@ -173,11 +174,12 @@ func (s Settings) Check(catalogue *connector.Registry, allowPrivate bool) error 
 		}
 	}
 	for i, f := range s.Triggers {
-		if f.Validate() != nil {
+		if f.Validate() != nil || isNews(f) {
 			continue
 		}
-		if err := checkTrigger(catalogue, f); err != nil {
-			p.add(fmt.Sprintf("triggers[%d]", i), "%w", err)
+		var wrong *connector.TriggerError
+		if err := catalogue.Check(s.Triggers[i : i+1]); errors.As(err, &wrong) {
+			p.add(fmt.Sprintf("triggers[%d]", i), "names what does not exist: %w", wrong.Err)
 		}
 	}
 	return p.err()
