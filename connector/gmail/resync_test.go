@@ -43,6 +43,9 @@ func TestResync(t *testing.T) {
 			break
 		}
 	}
+	if got := sorted(r.ids(gmail.EmailSent)); !slices.Equal(got, sorted(sent)) {
+		t.Errorf("told %q, want %q", got, sent)
+	}
 	sent = append(sent, google.Send(mail("after"))[alice])
 	r.catchUp()
 	if got := sorted(r.ids(gmail.EmailSent)); !slices.Equal(got, sorted(sent)) {
