@@ -170,7 +170,7 @@ func (c *config) check() error {
 
 // isDefault reports whether d is the default deployment.
 func (d deploymentConfig) isDefault() bool {
-	return d.Organization == defaultName && d.Name == deployment.DefaultName
+	return d.Organization == defaultName && d.Name == defaultName
 }
 
 // multiTenant reports whether other deployments than the default one are listed.

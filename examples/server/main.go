@@ -27,6 +27,7 @@ import (
 
 	"github.com/interactorhq/interactor"
 	"github.com/interactorhq/interactor/auth"
+	"github.com/interactorhq/interactor/connector"
 	"github.com/interactorhq/interactor/connector/gitea"
 	"github.com/interactorhq/interactor/connector/gmail"
 	"github.com/interactorhq/interactor/connector/webhook"
@@ -207,8 +208,8 @@ func (d deploymentConfig) apply(ctx context.Context, in *interactor.Interactor) 
 			}
 		}
 		for name, app := range e.Apps {
-			if err := setApp(ctx, in.Auth, env.ID, connector, app); err != nil {
-				return fmt.Errorf("environments.%s.apps.%s: %w", name, connector, err)
+			if err := setApp(ctx, in.Auth, env.ID, name, app); err != nil {
+				return fmt.Errorf("environments.%s.apps.%s: %w", env.Name, name, err)
 			}
 		}
 	}
@@ -216,15 +217,15 @@ func (d deploymentConfig) apply(ctx context.Context, in *interactor.Interactor) 
 }
 
 // setApp writes an App only when it differs from what is stored.
-func setApp(ctx context.Context, a *auth.Authorizer, environment, connector string, app connector.App) error {
-	own, err := a.App(ctx, environment, connector)
+func setApp(ctx context.Context, a *auth.Authorizer, environment, name string, app connector.App) error {
+	own, err := a.App(ctx, environment, name)
 	if err == nil && same(own.App, app) {
 		return nil
 	}
 	if err != nil && !errors.Is(err, auth.ErrNoApp) {
 		return err
 	}
-	return a.SetApp(ctx, environment, connector, app)
+	return a.SetApp(ctx, environment, name, app)
 }
 
 func same(a, b connector.App) bool {
