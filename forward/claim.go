@@ -23,8 +23,9 @@ func (e *engine) dispatch(ctx context.Context) {
 	for ctx.Err() == nil {
 		wait := storeRetry
 		if err := e.f.resolveDoubt(ctx); err != nil {
-			e.storeFailed(err, "giving tasks back")
+			e.storeFailed(err, giving)
 		} else {
+			e.storeWorked(giving)
 			e.claimDue(ctx)
 			wait = e.look(ctx)
 		}
@@ -61,7 +62,7 @@ func (e *engine) claimDue(ctx context.Context) {
 func (e *engine) meet(ctx context.Context, l *lane) bool {
 	_, since, err := e.f.store.Paused(ctx, l.name)
 	if err != nil {
-		e.storeFailed(err, "reading lane "+l.name)
+		e.storeFailed(err, looking)
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -115,10 +116,10 @@ func (e *engine) claim(ctx context.Context, l *lane) {
 		e.mu.Lock()
 		e.schedule(l, now.Add(storeRetry))
 		e.mu.Unlock()
-		e.storeFailed(err, "claiming from lane "+l.name)
+		e.storeFailed(err, claiming)
 		return
 	}
-	e.storeWorked()
+	e.storeWorked(claiming)
 	var payload int64
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -163,9 +164,9 @@ func (e *engine) look(ctx context.Context) time.Duration {
 		lanes, err := e.f.store.Lanes(ctx, now.Add(lookAhead), limit)
 		cost := e.f.now().Sub(now)
 		if err != nil {
-			e.storeFailed(err, "reading lanes")
+			e.storeFailed(err, looking)
 		} else {
-			e.storeWorked()
+			e.storeWorked(looking)
 		}
 		e.mu.Lock()
 		e.lookCost = cost

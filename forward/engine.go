@@ -30,8 +30,8 @@ type engine struct {
 	lookAt   time.Time // when to ask the store which lanes have work
 	lookCost time.Duration
 	trying   map[*worker]struct{}
-	failing  time.Time // since when the store fails; zero: it works
-	returned []Task    // interrupted tries, to be given back
+	failing  map[string]time.Time // what the store fails at, since when
+	returned []Task               // interrupted tries, to be given back
 }
 
 // worker works on one task at a time.
@@ -40,6 +40,14 @@ type worker struct {
 	lane *lane
 }
 
+// What the store is asked to do, in logs.
+const (
+	giving    = "giving tasks back"
+	claiming  = "claiming"
+	looking   = "reading lanes"
+	recording = "recording outcomes"
+)
+
 // patience is how long the store may fail before Run gives up.
 const patience = time.Minute
 
@@ -47,7 +55,7 @@ func newEngine(f *Forwarder, work context.Context, stop context.CancelCauseFunc)
 	e := &engine{
 		f: f, work: work, stop: stop,
 		wakeup: make(chan struct{}, 1), idle: make(chan struct{}),
-		lanes: make(map[string]*lane), trying: make(map[*worker]struct{}),
+		lanes: make(map[string]*lane), failing: make(map[string]time.Time), trying: make(map[*worker]struct{}),
 		sends: pool{limit: f.limits.InFlight}, calls: pool{limit: f.limits.Calls},
 	}
 	e.rec.init()
@@ -239,25 +247,26 @@ func (e *engine) abandoned() []Task {
 
 // storeFailed notes that the store refused something. When it has done so for
 // long, or for good, Run ends.
-func (e *engine) storeFailed(err error, what string) {
+func (e *engine) storeFailed(err error, doing string) {
 	if e.work.Err() != nil {
 		return
 	}
 	now := e.f.now()
 	e.mu.Lock()
-	if e.failing.IsZero() {
-		e.failing = now
+	since, known := e.failing[doing]
+	if !known {
+		since, e.failing[doing] = now, now
 	}
-	since := e.failing
 	e.mu.Unlock()
-	e.f.log.Error("the store failed", "doing", what, "error", err)
+	e.f.log.Error("the store failed", "doing", doing, "error", err)
 	if errors.Is(err, ErrStoreFailed) || now.Sub(since) > patience {
 		e.stop(err)
 	}
 }
 
-func (e *engine) storeWorked() {
+// storeWorked notes that it did what it could not do before.
+func (e *engine) storeWorked(doing string) {
 	e.mu.Lock()
-	e.failing = time.Time{}
+	delete(e.failing, doing)
 	e.mu.Unlock()
 }

@@ -90,15 +90,22 @@ func (e *engine) finish(ctx context.Context, batch []done) {
 	for i := range batch {
 		outcomes[i] = batch[i].outcome
 	}
-	e.storeNews(ctx, batch)
+	told := false
 	var lost []int
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, storeRetry) {
 		var err error
-		if lost, err = e.f.store.Finish(ctx, outcomes); err == nil {
-			e.storeWorked()
+		if !told {
+			err = e.storeNews(ctx, batch)
+			told = err == nil
+		}
+		if told {
+			lost, err = e.f.store.Finish(ctx, outcomes)
+		}
+		if err == nil {
+			e.storeWorked(recording)
 			break
 		}
-		e.storeFailed(err, "recording outcomes")
+		e.storeFailed(err, recording)
 		if errors.Is(err, ErrStoreFailed) || !sleep(ctx, wait) {
 			// The tries are repeated after a restart: at least once.
 			e.f.log.Error("outcomes are lost; their events will be delivered again", "outcomes", len(batch), "error", err)
@@ -118,7 +125,7 @@ func (e *engine) finish(ctx context.Context, batch []done) {
 // storeNews stores those that a trigger list names before the outcome that they
 // tell of: a crash in between tells of it twice, not never. Dedupe keys make
 // the second one vanish.
-func (e *engine) storeNews(ctx context.Context, batch []done) {
+func (e *engine) storeNews(ctx context.Context, batch []done) error {
 	var b Batch
 	for i := range batch {
 		for _, ev := range batch[i].wanted {
@@ -126,11 +133,9 @@ func (e *engine) storeNews(ctx context.Context, batch []done) {
 		}
 	}
 	if len(b.Events) == 0 {
-		return
+		return nil
 	}
-	if err := e.f.append(ctx, b); err != nil {
-		e.storeFailed(err, "storing news")
-	}
+	return e.f.append(ctx, b)
 }
 
 // finished acts on one durable outcome.

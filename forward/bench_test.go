@@ -1,0 +1,61 @@
+package forward_test
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/interactorhq/interactor/forward"
+	"github.com/interactorhq/interactor/trigger"
+	"github.com/interactorhq/interactor/webhook"
+)
+
+// BenchmarkForward takes requests of 1 KiB by ServeHTTP and delivers them over
+// loopback. The receiver's work is included.
+func BenchmarkForward(b *testing.B) {
+	for name, store := range map[string]func(b *testing.B) forward.Store{
+		"memory": func(*testing.B) forward.Store { return newMemory() },
+		"sqlite": func(b *testing.B) forward.Store { return open(b, file(b)) },
+	} {
+		b.Run(name, func(b *testing.B) {
+			var arrived atomic.Int64
+			all := make(chan struct{})
+			n := int64(b.N)
+			receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				io.Copy(io.Discard, r.Body)
+				w.WriteHeader(http.StatusNoContent)
+				if arrived.Add(1) == n {
+					close(all)
+				}
+			}))
+			defer receiver.Close()
+			f := build(b, forward.Config{Store: store(b), Settings: forward.Settings{
+				URL: receiver.URL, Triggers: trigger.List("*"), Secrets: []string{webhook.NewSecret()},
+			}})
+			start(b, f)
+			text := strings.Repeat("x", 1000)
+			var id atomic.Int64
+			b.ReportAllocs()
+			b.SetParallelism(32)
+			b.ResetTimer()
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					body := fmt.Appendf(nil, `{"items":[{"key":"k%d","text":"%s"}]}`, id.Add(1), text)
+					req := httptest.NewRequest(http.MethodPost, hook, bytes.NewReader(body))
+					req.Header.Set("X-Acme-Signature", acmeSign("default-key", body))
+					w := httptest.NewRecorder()
+					f.ServeHTTP(w, req)
+					if w.Code != http.StatusAccepted {
+						b.Errorf("status %d", w.Code)
+					}
+				}
+			})
+			<-all
+		})
+	}
+}
