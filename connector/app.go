@@ -1,5 +1,7 @@
 package connector
 
+import "maps"
+
 // App is a registration at the provider.
 type App struct {
 	ClientID     string            `json:"client_id,omitempty"`
@@ -22,9 +24,7 @@ const (
 // client_id, client_secret and those of AppFields.
 func (a App) Values() map[string]string {
 	v := make(map[string]string, len(a.Fields)+2)
-	for name, f := range a.Fields {
-		v[name] = f
-	}
+	maps.Copy(v, a.Fields)
 	if a.ClientID != "" {
 		v[fieldClientID] = a.ClientID
 	}

@@ -77,8 +77,7 @@ func (s *Session) JSON(ctx context.Context, method, path string, in, out any) er
 // callError turns what the client reports into what the engine acts on. A
 // refresh that failed for good comes through as the sentinel it wraps.
 func callError(ctx context.Context, err error) error {
-	var u *url.Error
-	if errors.As(err, &u) {
+	if u, ok := errors.AsType[*url.Error](err); ok {
 		err = u.Err // without the URL, into which a credential may have gone
 	}
 	for _, known := range []error{ErrRevoked, ErrScope, ErrGone, ErrRefused} {
@@ -86,8 +85,7 @@ func callError(ctx context.Context, err error) error {
 			return err
 		}
 	}
-	var retry *RetryError
-	if errors.As(err, &retry) || ctx.Err() != nil {
+	if _, ok := errors.AsType[*RetryError](err); ok || ctx.Err() != nil {
 		return err
 	}
 	return &RetryError{Err: err}

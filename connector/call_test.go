@@ -52,7 +52,7 @@ func TestJSON(t *testing.T) {
 	t.Parallel()
 	a := &answers{status: 201, body: strings.NewReader(`{"id":7}`)}
 	var out struct{ ID int }
-	if err := session(a).JSON(context.Background(), http.MethodPost, "/things?x=1", map[string]string{"a": "b"}, &out); err != nil {
+	if err := session(a).JSON(t.Context(), http.MethodPost, "/things?x=1", map[string]string{"a": "b"}, &out); err != nil {
 		t.Fatal(err)
 	}
 	if out.ID != 7 || a.sent != `{"a":"b"}` || a.seen.URL.String() != "https://api.example.com/v1/things?x=1" ||
@@ -83,7 +83,7 @@ func TestJSONAddresses(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			a := &answers{status: 204}
-			err := session(a).JSON(context.Background(), http.MethodGet, c.path, nil, nil)
+			err := session(a).JSON(t.Context(), http.MethodGet, c.path, nil, nil)
 			if c.want == "" {
 				if !errors.Is(err, connector.ErrRefused) || a.seen != nil {
 					t.Fatalf("want ErrRefused and nothing sent; got %v, %v", err, a.seen)
@@ -132,12 +132,12 @@ func TestJSONErrors(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			var out any
-			err := session(&c.answer).JSON(context.Background(), http.MethodGet, "x?secret=1", nil, &out)
+			err := session(&c.answer).JSON(t.Context(), http.MethodGet, "x?secret=1", nil, &out)
 			if err == nil || strings.Contains(err.Error(), "secret=1") {
 				t.Fatalf("want an error without the query, got %v", err)
 			}
 			for _, s := range sentinels {
-				if errors.Is(err, s) != (s == c.is) {
+				if errors.Is(err, s) != errors.Is(c.is, s) {
 					t.Errorf("errors.Is %v: %v", s, err)
 				}
 			}
@@ -155,7 +155,7 @@ func TestJSONErrors(t *testing.T) {
 
 func TestJSONCancelled(t *testing.T) {
 	t.Parallel()
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	err := session(&answers{err: context.Canceled}).JSON(ctx, http.MethodGet, "x", nil, nil)
 	var retry *connector.RetryError
@@ -167,7 +167,7 @@ func TestJSONCancelled(t *testing.T) {
 func TestJSONNoContent(t *testing.T) {
 	t.Parallel()
 	out := json.RawMessage("untouched")
-	if err := session(&answers{status: 204}).JSON(context.Background(), http.MethodGet, "x", nil, &out); err != nil || string(out) != "untouched" {
+	if err := session(&answers{status: 204}).JSON(t.Context(), http.MethodGet, "x", nil, &out); err != nil || string(out) != "untouched" {
 		t.Errorf("got %v, %s", err, out)
 	}
 }

@@ -38,6 +38,7 @@ type Watch struct {
 // Intake says how occurrences reach us.
 type Intake int
 
+// The ways in.
 const (
 	FromPoll       Intake = iota // only Expand
 	AtApp                        // /webhooks/{connector}[/{app}]: one address for all Connections of an App
@@ -50,9 +51,9 @@ const (
 type Per int
 
 const (
-	// PerConnection: as many as we create; each is ours alone.
+	// PerConnection means as many as we create; each is ours alone.
 	PerConnection Per = iota
-	// PerIdentity: one. Subscribing again replaces it, unsubscribing ends it
+	// PerIdentity means one. Subscribing again replaces it, unsubscribing ends it
 	// for all. Connections with the same Identity share Address, Secret, Held
 	// and the union of Filters, each keeps its Cursor, all get what arrives, the
 	// last one to leave unsubscribes.
@@ -63,6 +64,7 @@ const (
 // address alone chooses it, never the content of the unverified request.
 type Secret string
 
+// Where keys come from, beside AppSecret and ConnectionSecret.
 const (
 	SecretNone   Secret = ""       // public keys; AtApp and streams only
 	SecretOurs   Secret = "ours"   // 43 characters [A-Za-z0-9_-] made by the engine for each Subscription

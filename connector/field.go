@@ -50,6 +50,9 @@ func (f Field) Check(value string) error {
 	return nil
 }
 
+// oneLine is what a Field without a Pattern takes.
+var oneLine = regexp.MustCompile(`\A[^\r\n\x00]+\z`)
+
 // ask says what to enter.
 func (f Field) ask() string {
 	ask := f.Label
@@ -64,7 +67,7 @@ func (f Field) ask() string {
 
 func (f Field) pattern() (*regexp.Regexp, error) {
 	if f.Pattern == "" {
-		return regexp.Compile(`\A[^\r\n\x00]+\z`)
+		return oneLine, nil
 	}
 	return regexp.Compile(`\A(?:` + f.Pattern + `)\z`)
 }

@@ -63,7 +63,7 @@ func TestWithEndpoints(t *testing.T) {
 	untouched.OAuth.Refresh, untouched.OAuth.Revoke = before.OAuth.Refresh, before.OAuth.Revoke
 	d := before.WithEndpoints(connector.Endpoints{Authorize: "http://a", Token: "http://t", Revoke: "http://r", API: "http://api"})
 	got := strings.TrimSpace(fmt.Sprintln(d.OAuth.Authorize, d.OAuth.Token.URL, d.OAuth.Refresh.URL, d.OAuth.Revoke.URL, d.Endpoints["api"], d.OAuth.Refresh.Encoding))
-	if got != "http://a http://t http://t http://r http://api 1" {
+	if got != strings.Join([]string{"http://a", "http://t", "http://t", "http://r", "http://api", "1"}, " ") {
 		t.Errorf("got %s", got)
 	}
 	if !reflect.DeepEqual(before, untouched) || before.OAuth.Refresh.URL != "https://x.example/refresh" {

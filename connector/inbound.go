@@ -65,6 +65,7 @@ type Notice struct {
 // Signal is what a provider says about the link, not about the user's data.
 type Signal string
 
+// What providers say.
 const (
 	SignalNone     Signal = ""
 	SignalRevoked  Signal = "revoked"  // app removed, token withdrawn: Connection revoked
@@ -83,9 +84,9 @@ type Key string
 // NewKey joins parts so that different parts never give the same Key. Fold the
 // case of what the provider folds (mailbox, host) before; ids are case-sensitive.
 func NewKey(kind string, parts ...string) Key {
-	k := strconv.Quote(kind)
+	k := strconv.AppendQuote(nil, kind)
 	for _, p := range parts {
-		k += strconv.Quote(p)
+		k = strconv.AppendQuote(k, p)
 	}
 	return Key(k)
 }

@@ -35,6 +35,7 @@ type Request struct {
 // Encoding of a Request's parameters.
 type Encoding int
 
+// What providers expect.
 const (
 	Form Encoding = iota
 	JSON
@@ -44,6 +45,7 @@ const (
 // ClientAuth says how a Request proves who the App is.
 type ClientAuth int
 
+// What providers expect.
 const (
 	InBody ClientAuth = iota // client_id and client_secret among the parameters
 	Basic                    // HTTP Basic

@@ -40,41 +40,41 @@ func (s schemas) form(def trigger.Definition) (form, error) {
 	t := reflect.TypeOf(def.Payload)
 	switch {
 	case t == nil:
-		return form{}, errors.New("Payload is nil: put the zero value of the payload's struct there")
+		return form{}, errors.New("its Payload is nil: put the zero value of the payload's struct there")
 	case t.Kind() != reflect.Struct:
-		return form{}, fmt.Errorf("Payload is a %s: put a struct there, as a value", t)
+		return form{}, fmt.Errorf("its Payload is a %s: put a struct there, as a value", t)
 	case reflect.TypeOf(def.Example) != t:
-		return form{}, fmt.Errorf("Example is a %T, Payload a %s: both must be of one type", def.Example, t)
+		return form{}, fmt.Errorf("its Example is a %T, Payload a %s: both must be of one type", def.Example, t)
 	case reflect.ValueOf(def.Example).IsZero():
-		return form{}, fmt.Errorf("Example is the zero %s: fill it in, a test event sends it", t)
+		return form{}, fmt.Errorf("its Example is the zero %s: fill it in, a test event sends it", t)
 	}
 	if own, ok := def.Payload.(interface{ Triggers() []string }); ok && !slices.Contains(own.Triggers(), def.Name) {
-		return form{}, fmt.Errorf("Payload: %s.Triggers() does not list it: add it, or trigger.Decode refuses its events", t)
+		return form{}, fmt.Errorf("its Payload: %s.Triggers() does not list it: add it, or trigger.Decode refuses its events", t)
 	}
 	schema, err := s.of(t)
 	if err != nil {
-		return form{}, fmt.Errorf("Payload: no JSON Schema can be derived from %s: %w", t, err)
+		return form{}, fmt.Errorf("its Payload: no JSON Schema can be derived from %s: %w", t, err)
 	}
 	example, err := json.Marshal(def.Example)
 	if err != nil {
-		return form{}, fmt.Errorf("Example does not encode: %w", err)
+		return form{}, fmt.Errorf("its Example does not encode: %w", err)
 	}
 	resolved, err := schema.Resolve(nil)
 	if err != nil {
-		return form{}, fmt.Errorf("Payload: the schema of %s does not resolve: %w", t, err)
+		return form{}, fmt.Errorf("its Payload: the schema of %s does not resolve: %w", t, err)
 	}
 	var plain any
 	if err := json.Unmarshal(example, &plain); err != nil {
-		return form{}, fmt.Errorf("Example does not encode to JSON: %w", err)
+		return form{}, fmt.Errorf("its Example does not encode to JSON: %w", err)
 	}
 	if err := resolved.Validate(plain); err != nil {
-		return form{}, fmt.Errorf("Example does not match the schema of its own type %s: %w", t, err)
+		return form{}, fmt.Errorf("its Example does not match the schema of its own type %s: %w", t, err)
 	}
 	titled := *schema
 	titled.Schema, titled.Title, titled.Description = schemaDialect, def.Label, def.Help
 	text, err := json.Marshal(&titled)
 	if err != nil {
-		return form{}, fmt.Errorf("Payload: the schema of %s does not encode: %w", t, err)
+		return form{}, fmt.Errorf("its Payload: the schema of %s does not encode: %w", t, err)
 	}
 	return form{schema: text, example: example}, nil
 }

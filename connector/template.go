@@ -156,18 +156,18 @@ func hostNames(alternative string) (names []string, ending string, err error) {
 	if len(parts) > 0 && parts[0].name != "" { // the whole origin is a value
 		return []string{parts[0].name}, "", nil
 	}
-	probe := ""
+	var probe strings.Builder
 	for _, p := range parts {
 		if p.name != "" {
-			probe += "\x00" // as no host has it, so that it can be told from text
+			probe.WriteByte(0) // as no host has it, so that it can be told from text
 			if p.host {
 				names = append(names, p.name)
 			}
 			continue
 		}
-		probe += p.text
+		probe.WriteString(p.text)
 	}
-	scheme, rest, ok := strings.Cut(probe, "://")
+	scheme, rest, ok := strings.Cut(probe.String(), "://")
 	if !ok || scheme != "https" && scheme != "http" {
 		return nil, "", fmt.Errorf("is no URL: write https://… or begin with a placeholder that holds one")
 	}

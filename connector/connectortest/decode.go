@@ -179,7 +179,10 @@ func (r *run) batch(p *prepared) []string {
 func flat(notices []connector.Notice) (lines []string) {
 	for _, n := range notices {
 		for _, o := range n.Occurrences {
-			payload, _ := json.Marshal(o.Payload)
+			payload, err := json.Marshal(o.Payload)
+			if err != nil {
+				payload = []byte(err.Error())
+			}
 			lines = append(lines, fmt.Sprintf("%v %s %s %s %v %s", n.To, o.Trigger, o.Key, o.OccurredAt, o.Attributes, payload))
 		}
 		if n.Thin != nil {

@@ -3,6 +3,7 @@ package connectortest
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net"
 	"net/url"
 	"reflect"
@@ -39,9 +40,7 @@ func (r *run) described() (all map[string]connector.Template, addresses map[stri
 	for _, w := range r.entry.Watches {
 		all["Resource of "+w.Name] = w.Resource
 	}
-	for at, t := range addresses {
-		all[at] = t
-	}
+	maps.Copy(all, addresses)
 	return all, addresses
 }
 
@@ -134,20 +133,24 @@ func (r *run) identify(ctx context.Context, p *Provider) {
 			}
 			all = append(all, theirs...)
 		}
-		for i, a := range all {
-			for _, b := range all[i+1:] {
-				if a.ID == b.ID {
-					return []string{fmt.Sprintf("two have the ID %q", a.ID)}
-				}
-				for _, k := range a.Keys {
-					if slices.Contains(b.Keys, k) {
-						return []string{fmt.Sprintf("%q and %q share the Key %s", a.ID, b.ID, k)}
-					}
+		return distinctIdentities(all)
+	})
+}
+
+func distinctIdentities(all []connector.Identity) []string {
+	for i, a := range all {
+		for _, b := range all[i+1:] {
+			if a.ID == b.ID {
+				return []string{fmt.Sprintf("two have the ID %q", a.ID)}
+			}
+			for _, k := range a.Keys {
+				if slices.Contains(b.Keys, k) {
+					return []string{fmt.Sprintf("%q and %q share the Key %s", a.ID, b.ID, k)}
 				}
 			}
 		}
-		return nil
-	})
+	}
+	return nil
 }
 
 // subscribe plays the life of a watch as the engine does.

@@ -64,18 +64,20 @@ func (s *shop) Challenge(in *connector.Inbound) (*connector.Handshake, error) {
 	if s.challenge != nil {
 		return s.challenge(in)
 	}
-	var body struct{ Token string }
-	if json.Unmarshal(in.Body, &body) != nil || body.Token == "" {
-		return nil, nil
+	var body struct {
+		Token string `json:"token"`
+	}
+	if err := json.Unmarshal(in.Body, &body); err != nil || body.Token == "" {
+		return nil, nil //nolint:nilerr // no handshake
 	}
 	return &connector.Handshake{Secret: body.Token}, nil
 }
 
-func (s *shop) Verify(ctx context.Context, in *connector.Inbound) error {
+func (s *shop) Verify(_ context.Context, in *connector.Inbound) error {
 	if s.verify != nil {
 		return s.verify(in)
 	}
-	return verifyHMAC(in)
+	return verifyHMAC(in) //nolint:contextcheck // it does no I/O
 }
 
 func verifyHMAC(in *connector.Inbound) error {
@@ -92,9 +94,12 @@ func (s *shop) Decode(in *connector.Inbound) (*connector.Decoded, error) {
 func decodeShop(in *connector.Inbound) (*connector.Decoded, error) {
 	var body struct {
 		Events []struct {
-			ID, Account, Kind, Label string
-			At                       time.Time
-		}
+			ID      string    `json:"id"`
+			Account string    `json:"account"`
+			Kind    string    `json:"kind"`
+			Label   string    `json:"label"`
+			At      time.Time `json:"at"`
+		} `json:"events"`
 	}
 	if err := json.Unmarshal(in.Body, &body); err != nil {
 		return nil, err
@@ -190,7 +195,9 @@ func (a *api) RoundTrip(r *http.Request) (*http.Response, error) {
 			answer = maps.Clone(a.hooks)
 		}
 	case http.MethodPost:
-		var in struct{ Address string }
+		var in struct {
+			Address string `json:"address"`
+		}
 		_ = json.NewDecoder(r.Body).Decode(&in)
 		a.next++
 		a.hooks[fmt.Sprint(a.next)] = in.Address
@@ -204,7 +211,10 @@ func (a *api) RoundTrip(r *http.Request) (*http.Response, error) {
 			status = 204
 		}
 	}
-	b, _ := json.Marshal(answer)
+	b, err := json.Marshal(answer)
+	if err != nil {
+		return nil, err
+	}
 	if status == 204 {
 		b = nil
 	}

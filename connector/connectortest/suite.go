@@ -189,12 +189,10 @@ func (r *run) fill(in *connector.Inbound) {
 	var own []connector.Watch
 	atApp := false
 	for _, w := range r.entry.Watches {
-		switch w.Intake {
-		case connector.AtSubscription:
+		if w.Intake == connector.AtSubscription {
 			own = append(own, w)
-		case connector.AtApp:
-			atApp = true
 		}
+		atApp = atApp || w.Intake == connector.AtApp
 	}
 	if in.Watch == "" && in.Subscription == "" && len(own) == 1 && !atApp {
 		in.Watch, in.Subscription = own[0].Name, "sub_01KATE9W1B6S0Z3YV8K5QH2T4G"
@@ -247,7 +245,7 @@ func failure(request string, r rule, got string) string {
 	if request != "" {
 		got = request + ": " + got
 	}
-	return fmt.Sprintf("[%s] %s\n    the rule: %s", r.name, got, r.text)
+	return fmt.Sprintf("[%s] %s\n    the rule: %s", r.name(), got, r.text())
 }
 
 // try runs the rules about one request.

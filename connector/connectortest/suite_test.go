@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/interactorhq/interactor/connector"
@@ -21,7 +22,7 @@ func TestGoodConnectorPasses(t *testing.T) {
 // Each row is a connector that breaks one rule; the suite must say which.
 func TestBrokenConnectorsFail(t *testing.T) {
 	t.Parallel()
-	count := 0
+	var count atomic.Int64
 	for _, c := range []struct {
 		name   string
 		broken shop
@@ -181,8 +182,7 @@ func TestBrokenConnectorsFail(t *testing.T) {
 
 		{name: "nobody", rule: "identify", broken: shop{identify: func([]connector.Identity) ([]connector.Identity, error) { return nil, nil }}},
 		{name: "somebody else each time", rule: "identify", broken: shop{identify: func(ids []connector.Identity) ([]connector.Identity, error) {
-			count++
-			ids[0].ID = fmt.Sprint(count)
+			ids[0].ID = fmt.Sprint(count.Add(1))
 			return ids, nil
 		}}},
 		{name: "all the same", rule: "identities", broken: shop{identify: func(ids []connector.Identity) ([]connector.Identity, error) {
@@ -229,7 +229,8 @@ func TestBrokenConnectorsFail(t *testing.T) {
 			return &connector.Expansion{}, nil
 		}}},
 	} {
-		t.Run(c.name, func(t *testing.T) { // not parallel: they share count
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			r := &recorder{TB: t}
 			connectortest.Run(r, suite(&c.broken))
 			if !slices.Contains(r.rules(), c.rule) {
@@ -262,11 +263,8 @@ func decoding(change func(*connector.Occurrence)) shop {
 	}}
 }
 
-func counter(n *int) func(*connector.Occurrence) {
-	return func(o *connector.Occurrence) {
-		*n++
-		o.Key = fmt.Sprint(*n)
-	}
+func counter(n *atomic.Int64) func(*connector.Occurrence) {
+	return func(o *connector.Occurrence) { o.Key = fmt.Sprint(n.Add(1)) }
 }
 
 // fixed checks the signature of the body without what was added to it.

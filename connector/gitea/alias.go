@@ -57,7 +57,7 @@ const (
 	WikiPageDeleted = giteaevent.WikiPageDeleted
 )
 
-// The payloads and what they are made of.
+// Payloads and what they are made of; package giteaevent says more about each.
 type (
 	PushPayload        = giteaevent.PushPayload
 	Ref                = giteaevent.Ref

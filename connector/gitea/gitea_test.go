@@ -2,7 +2,6 @@ package gitea_test
 
 import (
 	"bytes"
-	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
@@ -99,7 +98,10 @@ func (s *server) RoundTrip(r *http.Request) (*http.Response, error) {
 	answer := func(status int, v any) (*http.Response, error) {
 		var b []byte
 		if v != nil {
-			b, _ = json.Marshal(v)
+			var err error
+			if b, err = json.Marshal(v); err != nil {
+				return nil, err
+			}
 		}
 		return &http.Response{StatusCode: status, Header: http.Header{}, Body: io.NopCloser(bytes.NewReader(b)), Request: r}, nil
 	}
@@ -163,7 +165,7 @@ func TestSubscribe(t *testing.T) {
 	for _, resource := range []string{"user", "repos/alice/hello"} {
 		t.Run(resource, func(t *testing.T) {
 			t.Parallel()
-			ctx, c := context.Background(), gitea.New(gitea.Config{})
+			ctx, c := t.Context(), gitea.New(gitea.Config{})
 			srv, s := newServer()
 			sub := &connector.Subscription{ID: "sub_1", Watch: "hook", Resource: resource, Topics: []string{"push"},
 				Address: "https://hooks.example.com/webhooks/gitea/sub_1", Secret: "first"}
@@ -233,7 +235,7 @@ func TestSubscribeErrors(t *testing.T) {
 			t.Parallel()
 			srv, s := newServer()
 			srv.deny = c.deny
-			_, err := gitea.New(gitea.Config{}).Subscribe(context.Background(), s, &connector.Subscription{Resource: c.resource, Topics: []string{"push"}})
+			_, err := gitea.New(gitea.Config{}).Subscribe(t.Context(), s, &connector.Subscription{Resource: c.resource, Topics: []string{"push"}})
 			if !errors.Is(err, c.is) || errors.Is(err, connector.ErrGone) {
 				t.Errorf("got %v", err)
 			}
@@ -245,7 +247,7 @@ func TestUnsubscribeOfARepositoryThatIsGone(t *testing.T) {
 	t.Parallel()
 	_, s := newServer()
 	sub := &connector.Subscription{Resource: "repos/alice/nothing", Held: connector.Held{ID: "1"}}
-	if err := gitea.New(gitea.Config{}).Unsubscribe(context.Background(), s, sub); err != nil {
+	if err := gitea.New(gitea.Config{}).Unsubscribe(t.Context(), s, sub); err != nil {
 		t.Error(err)
 	}
 }
@@ -253,7 +255,7 @@ func TestUnsubscribeOfARepositoryThatIsGone(t *testing.T) {
 func TestIdentify(t *testing.T) {
 	t.Parallel()
 	_, s := newServer()
-	ids, err := gitea.New(gitea.Config{}).Identify(context.Background(), s)
+	ids, err := gitea.New(gitea.Config{}).Identify(t.Context(), s)
 	if err != nil || len(ids) != 1 || ids[0].ID != "git.example.com/7" || ids[0].Label != "alice" {
 		t.Errorf("got %v, %+v", err, ids)
 	}
@@ -268,11 +270,11 @@ func TestVerify(t *testing.T) {
 	in.Header.Set("X-Gitea-Signature", hex.EncodeToString(mac.Sum(nil)))
 	in.Secrets = []string{"secret"}
 	c := gitea.New(gitea.Config{})
-	if err := c.Verify(context.Background(), in); err != nil {
+	if err := c.Verify(t.Context(), in); err != nil {
 		t.Error(err)
 	}
 	in.Header.Set("X-Gitea-Signature", "") // what Gitea sends for a webhook without secret
-	if err := c.Verify(context.Background(), in); !errors.Is(err, connector.ErrUnproven) {
+	if err := c.Verify(t.Context(), in); !errors.Is(err, connector.ErrUnproven) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -1,7 +1,6 @@
 package signature_test
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"testing"
@@ -38,15 +37,15 @@ func FuzzVerify(f *testing.F) {
 			}
 		}
 		in.Secrets = []string{wrong}
-		if err := family.verifier.Verify(context.Background(), in); !errors.Is(err, connector.ErrUnproven) && !guessable(family) {
+		if err := family.verifier.Verify(t.Context(), in); !errors.Is(err, connector.ErrUnproven) && !guessable(family) {
 			t.Errorf("%s: got %v for what nobody signed", family.name, err)
 		}
 		in.Secrets = []string{right}
-		if err := family.verifier.Verify(context.Background(), in); err != nil && !errors.Is(err, connector.ErrUnproven) {
+		if err := family.verifier.Verify(t.Context(), in); err != nil && !errors.Is(err, connector.ErrUnproven) {
 			t.Errorf("%s: an error of another kind: %v", family.name, err)
 		}
 		in.ReceivedAt = time.Time{}
-		_ = family.verifier.Verify(context.Background(), in)
+		_ = family.verifier.Verify(t.Context(), in)
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/subtle"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/interactorhq/interactor/connector"
@@ -33,10 +34,8 @@ func secrets(in *connector.Inbound) ([]string, error) {
 	if len(in.Secrets) > maxSecrets {
 		return nil, unproven("there are %d secrets: at most %d are tried", len(in.Secrets), maxSecrets)
 	}
-	for _, s := range in.Secrets {
-		if s == "" {
-			return nil, unproven("one of the secrets is empty")
-		}
+	if slices.Contains(in.Secrets, "") {
+		return nil, unproven("one of the secrets is empty")
 	}
 	return in.Secrets, nil
 }

@@ -1,7 +1,6 @@
 package signature_test
 
 import (
-	"context"
 	"crypto/ed25519"
 	"crypto/hmac"
 	"crypto/sha1"
@@ -186,7 +185,7 @@ func TestFamiliesAccept(t *testing.T) {
 		} {
 			t.Run(f.name+"/"+name, func(t *testing.T) {
 				t.Parallel()
-				if err := f.verifier.Verify(context.Background(), in); err != nil {
+				if err := f.verifier.Verify(t.Context(), in); err != nil {
 					t.Fatal(err)
 				}
 			})
@@ -241,7 +240,7 @@ func TestFamiliesRefuse(t *testing.T) {
 			in := cases[name]
 			t.Run(f.name+"/"+name, func(t *testing.T) {
 				t.Parallel()
-				err := f.verifier.Verify(context.Background(), in)
+				err := f.verifier.Verify(t.Context(), in)
 				if !errors.Is(err, connector.ErrUnproven) {
 					t.Fatalf("want ErrUnproven, got %v", err)
 				}
@@ -294,7 +293,7 @@ func TestVectors(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			if err := c.verifier.Verify(context.Background(), &c.in); err != nil {
+			if err := c.verifier.Verify(t.Context(), &c.in); err != nil {
 				t.Error(err)
 			}
 		})
@@ -340,8 +339,32 @@ func TestAlgorithms(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			err := c.verifier.Verify(context.Background(), c.in)
+			err := c.verifier.Verify(t.Context(), c.in)
 			if c.ok && err != nil || !c.ok && !errors.Is(err, connector.ErrUnproven) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
+
+func TestBasicAuth(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name, username, sent string
+		ok                   bool
+	}{
+		{"right", "alice", "alice:pass:word", true},
+		{"another user", "bob", "alice:pass:word", false},
+		{"no user expected", "", "alice:pass:word", false},
+		{"no user at all", "", ":pass:word", true},
+		{"another password", "alice", "alice:pass", false},
+		{"no colon", "alice", "alice", false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			in := &connector.Inbound{Secrets: []string{"pass:word"}, Header: http.Header{
+				"Authorization": {"Basic " + base64.StdEncoding.EncodeToString([]byte(c.sent))}}}
+			if err := (signature.BasicAuth{Username: c.username}).Verify(t.Context(), in); (err == nil) != c.ok {
 				t.Errorf("got %v", err)
 			}
 		})
@@ -362,7 +385,7 @@ func TestManySignatures(t *testing.T) {
 			t.Parallel()
 			in := &connector.Inbound{Body: []byte("body"), Secrets: []string{"s"}, Header: http.Header{
 				"X-Pagerduty-Signature": {strings.Repeat(bad+",", c.before) + good}}}
-			if err := v.Verify(context.Background(), in); (err == nil) != c.ok {
+			if err := v.Verify(t.Context(), in); (err == nil) != c.ok {
 				t.Errorf("got %v", err)
 			}
 		})

@@ -25,8 +25,7 @@ func TestConformance(t *testing.T) {
 					in.Secrets = secrets
 				},
 			}
-			switch scheme {
-			case webhook.StandardWebhooks:
+			if scheme == webhook.StandardWebhooks {
 				q.Inbound.Secrets = []string{"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}
 				q.Sign = func(in *connector.Inbound) {
 					if err := (standard.Signer{Secrets: in.Secrets[:1]}).Sign(in.Header, "msg_1", in.ReceivedAt, in.Body); err != nil {

@@ -72,7 +72,7 @@ func TestVerify(t *testing.T) {
 					} else {
 						in.Values = values
 					}
-					err := webhook.New(webhook.Config{}).Verify(context.Background(), in)
+					err := webhook.New(webhook.Config{}).Verify(t.Context(), in)
 					if want := signed == chosen || chosen == "" && signed == webhook.StandardWebhooks; (err == nil) != want {
 						t.Fatalf("got %v", err)
 					}
@@ -92,11 +92,11 @@ func TestVerifyTakesTheSettingsOfTheAddress(t *testing.T) {
 	in := request(`{}`)
 	sign(in, webhook.Bearer)
 	in.Values, in.App = map[string]string{"scheme": webhook.HMAC}, map[string]string{"scheme": webhook.Bearer}
-	if err := webhook.New(webhook.Config{}).Verify(context.Background(), in); !errors.Is(err, connector.ErrUnproven) {
+	if err := webhook.New(webhook.Config{}).Verify(t.Context(), in); !errors.Is(err, connector.ErrUnproven) {
 		t.Errorf("the App's scheme at a Connection's address: %v", err)
 	}
 	in.Subscription = ""
-	if err := webhook.New(webhook.Config{}).Verify(context.Background(), in); err != nil {
+	if err := webhook.New(webhook.Config{}).Verify(t.Context(), in); err != nil {
 		t.Errorf("at the App's address: %v", err)
 	}
 }
@@ -119,7 +119,7 @@ func TestVerifyHeaders(t *testing.T) {
 			in := request(`{"a":1}`)
 			sign(in, c.scheme)
 			in.Values = map[string]string{"scheme": c.scheme, "header": c.header, "username": c.username}
-			if err := webhook.New(webhook.Config{}).Verify(context.Background(), in); (err == nil) != c.ok {
+			if err := webhook.New(webhook.Config{}).Verify(t.Context(), in); (err == nil) != c.ok {
 				t.Errorf("got %v", err)
 			}
 		})
