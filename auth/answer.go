@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"math"
 	"mime"
 	"net/http"
@@ -310,5 +309,3 @@ func transient(err error) (time.Duration, bool) {
 	}
 	return 0, false
 }
-
-var errNoRefresh = fmt.Errorf("the access token ran out and the provider gave no refresh token")

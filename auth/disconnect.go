@@ -50,11 +50,11 @@ func (a *Authorizer) finish(ctx context.Context, id string, giveUp bool) error {
 	if !r.Closing || r.Erased {
 		return nil
 	}
-	unlock, err := a.lock(ctx, id) // no refresh may replace the token that is being revoked
+	release, err := a.exclude(ctx, id) // no refresh may replace the token that is being revoked
 	if err != nil {
 		return err
 	}
-	defer unlock()
+	defer release()
 	if r, err = a.Get(ctx, id); err != nil {
 		return err
 	}

@@ -288,3 +288,54 @@ func TestConfiguredApp(t *testing.T) {
 		t.Errorf("refresh: %d", status)
 	}
 }
+
+// A refresh under way is over before the grant is revoked, so that what is
+// revoked is the last refresh token.
+func TestDisconnectDuringRefresh(t *testing.T) {
+	t.Parallel()
+	f := setUp(t)
+	id := f.connect(t, "alice", auth.ConnectRequest{}).ID
+	if err := f.Disconnect(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	c := f.client(t, id)
+	asked, answer := make(chan struct{}), make(chan struct{})
+	f.p.set(func() {
+		f.p.before = func(_ http.ResponseWriter, r *http.Request) bool {
+			if r.URL.Path == "/token" {
+				close(asked)
+				<-answer
+			}
+			return false
+		}
+	})
+	f.clock.advance(2 * time.Hour)
+	called, finished := make(chan error), make(chan error)
+	go func() {
+		res, err := c.Get(f.p.URL + "/api/me")
+		if err == nil {
+			res.Body.Close()
+		}
+		called <- err
+	}()
+	<-asked
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if err := f.FinishDisconnect(ctx, id); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("it did not wait: %v", err)
+	}
+	go func() { finished <- f.FinishDisconnect(t.Context(), id) }()
+	close(answer)
+	if err := <-called; err != nil {
+		var gone *auth.ReconnectError
+		if !errors.As(err, &gone) {
+			t.Error(err)
+		}
+	}
+	if err := <-finished; err != nil {
+		t.Fatal(err)
+	}
+	if left := f.p.refreshTokens(); len(left) != 0 || len(f.p.revoked) != 1 {
+		t.Errorf("left at the provider: %v, revoked %v", left, f.p.revoked)
+	}
+}

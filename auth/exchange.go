@@ -129,7 +129,6 @@ func networkError(req *http.Request, err error) error {
 // newRequest builds the call: std are the standard parameters, call what
 // templates know beside the Connection's values and the App's.
 func newRequest(ctx context.Context, r connector.Request, app connector.App, std, call, values map[string]string) (*http.Request, error) {
-	app.Scopes = nil
 	known := []map[string]string{call, values, app.Placeholders()}
 	u, err := fillURL(r.URL, known...)
 	if err != nil {

@@ -21,7 +21,10 @@ const (
 	maxBackoff    = 5 * time.Minute
 )
 
-// flight is a refresh under way in this process.
+var errNoRefresh = errors.New("the access token ran out and the provider gave no refresh token")
+
+// flight is a refresh under way in this process, or something else that must not
+// run beside one.
 type flight struct {
 	done chan struct{}
 	held held
@@ -70,6 +73,40 @@ func (a *Authorizer) fly(ctx context.Context, connection, stale string, f *fligh
 	delete(a.flights, connection)
 	a.mu.Unlock()
 	close(f.done)
+}
+
+// exclude keeps refreshes away from a Connection, in this process and elsewhere,
+// until release is called.
+func (a *Authorizer) exclude(ctx context.Context, connection string) (release func(), err error) {
+	mine := &flight{done: make(chan struct{}), err: &connector.RetryError{Err: fmt.Errorf("auth: %s is being disconnected", connection)}}
+	for taken := false; !taken; {
+		a.mu.Lock()
+		other := a.flights[connection]
+		if taken = other == nil; taken {
+			a.flights[connection] = mine
+		}
+		a.mu.Unlock()
+		if taken {
+			break
+		}
+		select {
+		case <-other.done:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	land := func() {
+		a.mu.Lock()
+		delete(a.flights, connection)
+		a.mu.Unlock()
+		close(mine.done)
+	}
+	unlock, err := a.lock(ctx, connection)
+	if err != nil {
+		land()
+		return nil, err
+	}
+	return func() { unlock(); land() }, nil
 }
 
 // refreshLocked refreshes unless another process has done so meanwhile.

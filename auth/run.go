@@ -102,16 +102,22 @@ func (a *Authorizer) refreshOne(ctx context.Context, id string) {
 	var retry *connector.RetryError
 	var again *ReconnectError
 	switch {
-	case err == nil, ctx.Err() != nil, errors.As(err, &retry), errors.As(err, &again): // recorded with the Connection
+	case err == nil, ctx.Err() != nil, errors.As(err, &retry): // recorded with the Connection
+		return
+	case errors.As(err, &again): // recorded, too
 	default:
 		a.cfg.Logger.Error("auth: refresh", "connection", id, "error", err)
-		a.putOff(ctx, id)
 	}
+	a.putOff(ctx, id)
 }
 
-// putOff keeps a Connection that cannot even be read from being first in line forever.
+// putOff keeps a Connection that cannot be refreshed at all from being first in
+// line forever.
 func (a *Authorizer) putOff(ctx context.Context, id string) {
 	_, err := a.update(ctx, id, func(r *Record) error {
+		if r.RefreshAt.IsZero() {
+			return errUnchanged
+		}
 		if !r.live() {
 			r.RefreshAt = time.Time{}
 			return nil
