@@ -190,8 +190,7 @@ func restart(cur cursor) *connector.Expansion {
 
 // status is the status code of an error of Google's client; else 0.
 func status(err error) int {
-	var g *googleapi.Error
-	if errors.As(err, &g) {
+	if g, ok := errors.AsType[*googleapi.Error](err); ok {
 		return g.Code
 	}
 	return 0

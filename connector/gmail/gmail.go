@@ -63,10 +63,10 @@ type Mode string
 const (
 	// Auto is Push where Config has a Topic, else Poll.
 	Auto Mode = ""
-	// Push: Google calls the webhook through Cloud Pub/Sub. Every App, an
+	// Push makes Google call the webhook through Cloud Pub/Sub. Every App, an
 	// Environment's own too, needs a topic and a push subscription.
 	Push Mode = "push"
-	// Poll: each mailbox is asked every PollInterval.
+	// Poll asks for news of each mailbox every PollInterval.
 	Poll Mode = "poll"
 )
 

@@ -90,12 +90,12 @@ func (s *tokenSource) refresh(ctx context.Context) error {
 type bearer struct{ source *tokenSource }
 
 func (b *bearer) RoundTrip(r *http.Request) (*http.Response, error) {
-	send := func() (*http.Response, error) {
-		r := r.Clone(r.Context())
+	send := func(ctx context.Context) (*http.Response, error) {
+		r := r.Clone(ctx)
 		r.Header.Set("Authorization", "Bearer "+b.source.token.AccessToken)
 		return http.DefaultTransport.RoundTrip(r)
 	}
-	resp, err := send()
+	resp, err := send(r.Context())
 	if err != nil || resp.StatusCode != http.StatusUnauthorized {
 		return resp, err
 	}
@@ -103,7 +103,7 @@ func (b *bearer) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err := b.source.refresh(r.Context()); err != nil {
 		return nil, err
 	}
-	return send()
+	return send(r.Context())
 }
 
 // rig is one connected mailbox with an engine that does what boundary.md asks

@@ -19,7 +19,6 @@ import (
 // Expand in a lane of its own.
 type receiver struct {
 	*rig
-	url     string
 	mu      sync.Mutex
 	answer  func(n int) int // status of the nth push; 0: go on
 	pushes  int

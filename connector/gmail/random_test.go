@@ -17,7 +17,7 @@ func TestRandom(t *testing.T) {
 	for seed := range uint64(5) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			t.Parallel()
-			rnd := rand.New(rand.NewPCG(seed, 7)) //nolint:gosec // a test that can be repeated
+			rnd := rand.New(rand.NewPCG(seed, 7))
 			google := newGoogle(t)
 			google.AddMailbox(bob)
 			r := newRig(t, google, alice, "gmail.*")

@@ -185,6 +185,7 @@ func (k *publicKeys) get(ctx context.Context, stale *idtoken.Validator, now time
 // be told from a token that is not proven, and bounds what is read.
 type keyTransport struct{ next http.RoundTripper }
 
+// RoundTrip implements http.RoundTripper.
 func (t keyTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	next := t.next
 	if next == nil {

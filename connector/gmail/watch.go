@@ -42,7 +42,7 @@ func profile(ctx context.Context, s *connector.Session) (*gmailapi.Profile, erro
 // Subscribe makes Gmail publish every change of the mailbox to the App's topic.
 // Google keeps one watch for each mailbox and project for up to 7 days; calling
 // it again prolongs it. There is no filter by label: it would hide sent mail.
-func (c *Connector) Subscribe(ctx context.Context, s *connector.Session, sub *connector.Subscription) (*connector.Held, error) {
+func (c *Connector) Subscribe(ctx context.Context, s *connector.Session, _ *connector.Subscription) (*connector.Held, error) {
 	if err := c.usable(); err != nil {
 		return nil, err
 	}

@@ -75,17 +75,14 @@ func TestHistory(t *testing.T) {
 	}
 	type page struct {
 		History []struct {
-			ID            string
 			MessagesAdded []struct {
 				Message struct {
-					ID       string
-					LabelIDs []string
-				}
-			}
-			MessagesDeleted, LabelsAdded []any
-		}
-		HistoryID     string
-		NextPageToken string
+					ID string `json:"id"`
+				} `json:"message"`
+			} `json:"messagesAdded"`
+		} `json:"history"`
+		HistoryID     string `json:"historyId"`
+		NextPageToken string `json:"nextPageToken"`
 	}
 	list := func(extra string) (records int, added []string, pages int) {
 		q := ""

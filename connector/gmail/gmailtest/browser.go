@@ -111,10 +111,12 @@ func (s *Server) browse(ctx context.Context, address, decision, mailbox string) 
 // browser opens is loopback, which browsers trust like https.
 type trusting struct{ http.CookieJar }
 
+// SetCookies implements http.CookieJar.
 func (j trusting) SetCookies(u *url.URL, cookies []*http.Cookie) {
 	j.CookieJar.SetCookies(secured(u), cookies)
 }
 
+// Cookies implements http.CookieJar.
 func (j trusting) Cookies(u *url.URL) []*http.Cookie { return j.CookieJar.Cookies(secured(u)) }
 
 func secured(u *url.URL) *url.URL {

@@ -33,10 +33,10 @@ func (s *Server) certs(w http.ResponseWriter, _ *http.Request) {
 	key := s.key()
 	w.Header().Set("Content-Type", "application/json; charset=UTF-8")
 	w.Header().Set("Cache-Control", "public, max-age=20000, must-revalidate, no-transform")
-	_ = json.NewEncoder(w).Encode(map[string]any{"keys": []map[string]string{{
+	_, _ = w.Write(mustJSON(map[string]any{"keys": []map[string]string{{
 		"kty": "RSA", "alg": "RS256", "use": "sig", "kid": keyID,
 		"n": b64(key.N.Bytes()), "e": b64(big.NewInt(int64(key.E)).Bytes()),
-	}}})
+	}}}))
 }
 
 // Transport answers requests for Google's public keys with the server's, and
@@ -45,6 +45,7 @@ func (s *Server) Transport() http.RoundTripper { return certsTransport{s} }
 
 type certsTransport struct{ s *Server }
 
+// RoundTrip implements http.RoundTripper.
 func (t certsTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.URL.Host != certsHost || r.URL.Path != certsPath {
 		return nil, fmt.Errorf("gmailtest: no stand-in for %s", r.URL.Redacted())

@@ -116,7 +116,7 @@ func (s *Server) listMessages(c call) {
 		return
 	}
 	var after, before time.Time
-	for _, term := range strings.Fields(q.Get("q")) {
+	for term := range strings.FieldsSeq(q.Get("q")) {
 		name, value, _ := strings.Cut(term, ":")
 		unix, err := strconv.ParseInt(value, 10, 64)
 		switch {

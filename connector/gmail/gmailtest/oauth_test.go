@@ -73,7 +73,7 @@ func (a *app) code(edit map[string]string) string {
 }
 
 type answer struct {
-	Status    int
+	Status    int    `json:"-"`
 	Access    string `json:"access_token"`
 	Refresh   string `json:"refresh_token"`
 	ExpiresIn int    `json:"expires_in"`
@@ -128,7 +128,7 @@ func (a *app) get(token, path string) (status int, body string) {
 		a.t.Fatal(err)
 	}
 	req.Header.Set("Authorization", "Bearer "+token)
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := (&http.Client{Timeout: 10 * time.Second}).Do(req)
 	if err != nil {
 		a.t.Fatal(err)
 	}

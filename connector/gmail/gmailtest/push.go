@@ -128,9 +128,11 @@ func (s *Server) push(p *project, body []byte) (acknowledged bool) {
 }
 
 func mustJSON(v any) []byte {
-	b, err := json.Marshal(v)
-	if err != nil {
-		panic(fmt.Sprintf("gmailtest: encoding: %v", err)) // plain structs encode
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		panic(fmt.Sprintf("gmailtest: encoding: %v", err)) // plain values encode
 	}
-	return b
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }

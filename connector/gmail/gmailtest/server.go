@@ -43,7 +43,7 @@ type Server struct {
 
 	http   *http.Server
 	served chan struct{}   // closed when http has returned
-	ctx    context.Context // ends with Close; it bounds the pushes, which no caller waits for
+	ctx    context.Context //nolint:containedctx // ends with Close; it bounds the pushes, which no caller waits for
 	stop   context.CancelFunc
 	pushes sync.WaitGroup
 	slots  chan struct{} // bounds concurrent pushes
@@ -76,11 +76,11 @@ type Server struct {
 
 // NewServer starts a Server. Like httptest.NewServer it panics when it cannot listen.
 func NewServer() *Server {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ctx, stop := context.WithCancel(context.Background())
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		panic(fmt.Sprintf("gmailtest: listening on loopback: %v", err))
 	}
-	ctx, stop := context.WithCancel(context.Background())
 	s := &Server{
 		URL:    "http://" + l.Addr().String(),
 		served: make(chan struct{}), ctx: ctx, stop: stop,
