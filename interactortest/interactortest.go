@@ -22,10 +22,13 @@ type Server struct {
 	URL string // its PublicURL
 }
 
-// orphanFinder is a store that can tell what nothing will ever pick up.
-type orphanFinder interface {
-	Orphans(ctx context.Context) ([]string, error)
+// checker is a store that can tell what contradicts itself and what nothing will
+// ever pick up.
+type checker interface {
+	Check(ctx context.Context) error
 }
+
+var _ checker = (*sqlite.Store)(nil)
 
 // Start completes cfg with what a test wants (SQLite in t.TempDir, a fresh
 // sealing key, private networks allowed, a loopback PublicURL), serves Handler
@@ -70,13 +73,9 @@ func Start(t testing.TB, cfg interactor.Config) *Server {
 		if err := <-done; err != nil {
 			t.Errorf("interactortest: Run: %v", err)
 		}
-		if store, ok := cfg.Store.(orphanFinder); ok {
-			orphans, err := store.Orphans(context.WithoutCancel(ctx))
-			if err != nil {
-				t.Errorf("interactortest: looking for orphans: %v", err)
-			}
-			for _, o := range orphans {
-				t.Errorf("interactortest: nothing will ever pick up %s", o)
+		if store, ok := cfg.Store.(checker); ok {
+			if err := store.Check(context.WithoutCancel(ctx)); err != nil {
+				t.Errorf("interactortest: %v", err)
 			}
 		}
 	})
