@@ -33,7 +33,13 @@ func (e *Entry) Example(trigger string) json.RawMessage {
 }
 
 // schemas derives one schema per payload type, whatever number of Triggers share it.
-type schemas map[reflect.Type]*jsonschema.Schema
+type schemas map[reflect.Type]derived
+
+// derived is the schema of a type, as text and ready to validate with.
+type derived struct {
+	text     []byte // an object with members
+	resolved *jsonschema.Resolved
+}
 
 // form derives what the catalogue shows of def, or says what is wrong with it.
 func (s schemas) form(def trigger.Definition) (form, error) {
@@ -51,7 +57,7 @@ func (s schemas) form(def trigger.Definition) (form, error) {
 	if own, ok := def.Payload.(interface{ Triggers() []string }); ok && !slices.Contains(own.Triggers(), def.Name) {
 		return form{}, fmt.Errorf("its Payload: %s.Triggers() does not list it: add it, or trigger.Decode refuses its events", t)
 	}
-	schema, err := s.of(t)
+	d, err := s.of(t)
 	if err != nil {
 		return form{}, fmt.Errorf("its Payload: no JSON Schema can be derived from %s: %w", t, err)
 	}
@@ -59,27 +65,28 @@ func (s schemas) form(def trigger.Definition) (form, error) {
 	if err != nil {
 		return form{}, fmt.Errorf("its Example does not encode: %w", err)
 	}
-	resolved, err := schema.Resolve(nil)
-	if err != nil {
-		return form{}, fmt.Errorf("its Payload: the schema of %s does not resolve: %w", t, err)
-	}
 	var plain any
 	if err := json.Unmarshal(example, &plain); err != nil {
 		return form{}, fmt.Errorf("its Example does not encode to JSON: %w", err)
 	}
-	if err := resolved.Validate(plain); err != nil {
+	if err := d.resolved.Validate(plain); err != nil {
 		return form{}, fmt.Errorf("its Example does not match the schema of its own type %s: %w", t, err)
 	}
-	titled := *schema
-	titled.Schema, titled.Title, titled.Description = schemaDialect, def.Label, def.Help
-	text, err := json.Marshal(&titled)
+	head, err := json.Marshal(struct {
+		Schema      string `json:"$schema"`
+		Title       string `json:"title,omitempty"`
+		Description string `json:"description,omitempty"`
+	}{schemaDialect, def.Label, def.Help})
 	if err != nil {
-		return form{}, fmt.Errorf("its Payload: the schema of %s does not encode: %w", t, err)
+		return form{}, fmt.Errorf("its Label or Help does not encode: %w", err)
 	}
+	// Both are objects with members: one object of both, without encoding the
+	// schema anew for each Trigger.
+	text := slices.Concat(head[:len(head)-1], []byte{','}, d.text[1:])
 	return form{schema: text, example: example}, nil
 }
 
-func (s schemas) of(t reflect.Type) (*jsonschema.Schema, error) {
+func (s schemas) of(t reflect.Type) (derived, error) {
 	if have, ok := s[t]; ok {
 		return have, nil
 	}
@@ -90,11 +97,19 @@ func (s schemas) of(t reflect.Type) (*jsonschema.Schema, error) {
 		reflect.TypeFor[[]byte]():          {Types: []string{"null", "string"}, ContentEncoding: "base64"},
 	}})
 	if err != nil {
-		return nil, err
+		return derived{}, err
 	}
 	open(schema)
-	s[t] = schema
-	return schema, nil
+	resolved, err := schema.Resolve(nil)
+	if err != nil {
+		return derived{}, err
+	}
+	text, err := json.Marshal(schema)
+	if err != nil {
+		return derived{}, err
+	}
+	s[t] = derived{text, resolved}
+	return s[t], nil
 }
 
 // open allows members that the schema does not know: payloads get new ones in

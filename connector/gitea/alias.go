@@ -57,8 +57,7 @@ const (
 	WikiPageDeleted = giteaevent.WikiPageDeleted
 )
 
-// Payloads and what they are made of; package giteaevent says more about each.
-type (
+type ( // payloads and what they are made of
 	PushPayload        = giteaevent.PushPayload
 	Ref                = giteaevent.Ref
 	Issue              = giteaevent.Issue
