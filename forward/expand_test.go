@@ -22,9 +22,7 @@ func asking(t *testing.T, expand func(sub *connector.Subscription, n *connector.
 		key := " " + string(connector.NewKey("team", "T1"))
 		d.people[key] = d.people[key][:1]
 		d.cursors = func(sub string) string {
-			m.mu.Lock()
-			defer m.mu.Unlock()
-			return m.cursors[sub]
+			return m.cursor(sub)
 		}
 		f := build(t, forward.Config{
 			Store: m, Directory: d, Transport: &receiver{},
@@ -59,11 +57,11 @@ func TestExpandPages(t *testing.T) {
 		if want := []string{` "look"`, `c1 "look"`, `c2 "look"`}; !slices.Equal(seen, want) {
 			t.Errorf("asked %q, want %q", seen, want)
 		}
-		if got := all(t, f, "env_A"); len(got) != 3 || m.cursors["sub_A1"] != "c3" || got[0].Status != forward.Delivered {
-			t.Errorf("%d events, cursor %q", len(got), m.cursors["sub_A1"])
+		if got := all(t, f, "env_A"); len(got) != 3 || m.cursor("sub_A1") != "c3" || got[0].Status != forward.Delivered {
+			t.Errorf("%d events, cursor %q", len(got), m.cursor("sub_A1"))
 		}
-		if len(m.tasks) != 0 {
-			t.Errorf("tasks left: %v", m.tasks)
+		if m.waiting() != 0 {
+			t.Errorf("%d tasks left", m.waiting())
 		}
 	})
 }
@@ -89,8 +87,8 @@ func TestExpandIsSerialAndMerges(t *testing.T) {
 		if n := calls.Load(); n > 3 {
 			t.Errorf("asked %d times, notices did not merge", n)
 		}
-		if len(m.tasks) != 0 {
-			t.Errorf("tasks left: %v", m.tasks)
+		if m.waiting() != 0 {
+			t.Errorf("%d tasks left", m.waiting())
 		}
 	})
 }
@@ -142,8 +140,8 @@ func TestExpandSetbacks(t *testing.T) {
 				if signals := fmt.Sprint(d.signals); signals != fmt.Sprint([]string{row.signal}) && signals != "[]"+row.signal {
 					t.Errorf("signals %v, want %q", d.signals, row.signal)
 				}
-				if len(m.tasks) != 0 {
-					t.Errorf("tasks left: %v", m.tasks)
+				if m.waiting() != 0 {
+					t.Errorf("%d tasks left", m.waiting())
 				}
 			})
 		})
@@ -196,8 +194,8 @@ func TestPoll(t *testing.T) {
 		if n := calls.Load(); n != 8 { // 1, hiccup, its retry, and every 10 minutes
 			t.Errorf("%d calls in an hour, want 8", n)
 		}
-		if m.tasks["sub_A1"] == nil || m.cursors["sub_A1"] != fmt.Sprint(calls.Load()) {
-			t.Errorf("task %v, cursor %q", m.tasks["sub_A1"], m.cursors["sub_A1"])
+		if m.waiting() != 1 || m.cursor("sub_A1") != fmt.Sprint(calls.Load()) {
+			t.Errorf("%d tasks, cursor %q", m.waiting(), m.cursor("sub_A1"))
 		}
 	})
 }
@@ -210,8 +208,8 @@ func TestExpandOfARemovedSubscriptionIsDropped(t *testing.T) {
 		d.mu.Unlock()
 		running(t, f)
 		synctest.Wait()
-		if len(m.tasks) != 0 {
-			t.Errorf("tasks left: %v", m.tasks)
+		if m.waiting() != 0 {
+			t.Errorf("%d tasks left", m.waiting())
 		}
 	})
 }
@@ -238,8 +236,8 @@ func TestExpandStoreFailsBetweenPages(t *testing.T) {
 		if want := []string{"", "c1", "c1"}; !slices.Equal(seen, want) {
 			t.Errorf("asked with cursors %q, want %q", seen, want)
 		}
-		if got := all(t, f, "env_A"); len(got) != 2 || len(m.tasks) != 0 {
-			t.Errorf("%d events, want 2; tasks left %v", len(got), m.tasks)
+		if got := all(t, f, "env_A"); len(got) != 2 || m.waiting() != 0 {
+			t.Errorf("%d events, want 2; %d tasks left", len(got), m.waiting())
 		}
 	})
 }

@@ -400,3 +400,16 @@ func (m *memory) reopen() {
 		t.Lease = 0
 	}
 }
+
+// waiting returns how many tasks there are.
+func (m *memory) waiting() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.tasks)
+}
+
+func (m *memory) cursor(subscription string) string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.cursors[subscription]
+}

@@ -10,7 +10,8 @@ import (
 // Status of an event or a delivery.
 type Status string
 
-// An event has the least finished status of its deliveries.
+// An event has the least finished status of its deliveries; of those to one
+// destination the newest counts, so that a replay can make good.
 const (
 	Pending   Status = "pending"   // waiting for its first or next try
 	Delivered Status = "delivered" // answered 2xx, or OnEvent returned nil

@@ -22,8 +22,10 @@ type Queue interface {
 	// Append stores a batch, all of it or nothing. Events whose (Connection,
 	// Trigger, DedupeKey) is known are left out, with their Deliveries. It
 	// returns the Tasks that were stored, in the order of the batch; a Task whose
-	// Lease is not zero is stored as already leased to the caller. A Finished or
-	// Cursor whose lease is lost makes the whole batch fail with [ErrLeaseLost].
+	// Lease is not zero is stored as already leased to the caller: what is
+	// returned carries the token. A Task of an event that is not there is left
+	// out. A Finished whose lease is lost makes the whole batch fail with
+	// [ErrLeaseLost]. What b holds must stay as it is, also when ctx has ended.
 	// After another error nothing is stored or, where that cannot be known, leases
 	// that it made run out by themselves.
 	Append(ctx context.Context, b Batch) ([]Task, error)

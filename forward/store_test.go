@@ -25,7 +25,7 @@ func TestMemoryStore(t *testing.T) {
 				m.cursors[sub] = cursor
 				return sub
 			},
-			Cursor: func(_ *testing.T, sub string) string { return m.cursors[sub] },
+			Cursor: func(_ *testing.T, sub string) string { return m.cursor(sub) },
 			Check:  func(*testing.T) {},
 		}
 	})
