@@ -21,10 +21,10 @@ func (s *Store) Append(ctx context.Context, b forward.Batch) ([]forward.Task, er
 		return nil, err
 	}
 	var stored []forward.Task
-	err = s.writeSized(ctx, p.bytes, func(c *conn) (err error) {
+	err = s.writeOwned(ctx, p.bytes, func(c *conn) (err error) {
 		stored, err = s.append(c, b, p)
 		return err
-	})
+	}, func() { s.disown(ctx, stored) })
 	if err != nil {
 		return nil, err
 	}

@@ -95,14 +95,24 @@ func (s *Store) OldestDue(ctx context.Context) (time.Time, error) {
 // here: only this process can have it.
 func (s *Store) Claim(ctx context.Context, r forward.ClaimRequest) ([]forward.Task, error) {
 	var tasks []forward.Task
-	err := s.write(ctx, func(c *conn) (err error) {
+	err := s.writeOwned(ctx, 0, func(c *conn) (err error) {
 		tasks, err = s.claim(c, r)
 		return err
-	})
+	}, func() { s.disown(ctx, tasks) })
 	if err != nil {
 		return nil, err
 	}
 	return tasks, nil
+}
+
+// disown gives back leases of a caller that has gone before it learned of them.
+// When that is not possible, the store has failed or is closed, and opening it
+// does.
+func (s *Store) disown(ctx context.Context, tasks []forward.Task) {
+	tasks = slices.DeleteFunc(tasks, func(t forward.Task) bool { return t.Lease == 0 })
+	if len(tasks) > 0 {
+		_ = s.Release(context.WithoutCancel(ctx), tasks)
+	}
 }
 
 func (s *Store) claim(c *conn, r forward.ClaimRequest) ([]forward.Task, error) {

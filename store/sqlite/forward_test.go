@@ -1,13 +1,17 @@
 package sqlite
 
 import (
+	"context"
+	"errors"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/interactorhq/interactor/forward"
 	"github.com/interactorhq/interactor/internal/id"
 	"github.com/interactorhq/interactor/store/storetest"
+	"github.com/interactorhq/interactor/trigger"
 )
 
 func TestForward(t *testing.T) {
@@ -74,5 +78,65 @@ func mustWrite(t testing.TB, s *Store, sql string) {
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// What is leased to a caller who has gone must not stay leased.
+func TestLeasesOfACallerWhoHasGone(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	for _, row := range []struct {
+		name string
+		call func(ctx context.Context, s *Store) error
+	}{
+		{"Append", func(ctx context.Context, s *Store) error {
+			e := trigger.Event{ID: id.New("evt", now), Environment: "env_a"}
+			_, err := s.Append(ctx, forward.Batch{
+				Events: []forward.NewEvent{{Event: e, ReceivedAt: now}},
+				Tasks:  []forward.Task{{ID: id.New("dlv", now), Kind: forward.Deliver, Lane: "dest:env_a", Due: now, Lease: 1, Event: e}},
+			})
+			return err
+		}},
+		{"Claim", func(ctx context.Context, s *Store) error {
+			_, err := s.Claim(ctx, forward.ClaimRequest{Lane: "dest:env_a", Now: now, Limit: 10})
+			return err
+		}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			v, vfs := faulty(t)
+			s := openFaulty(t, filepath.Join(t.TempDir(), "store.db"), vfs)
+			if row.name == "Claim" {
+				e := trigger.Event{ID: id.New("evt", now), Environment: "env_a"}
+				_, err := s.Append(t.Context(), forward.Batch{
+					Events: []forward.NewEvent{{Event: e, ReceivedAt: now}},
+					Tasks:  []forward.Task{{ID: id.New("dlv", now), Kind: forward.Deliver, Lane: "dest:env_a", Due: now, Event: e}},
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			inSync, goOn := make(chan struct{}), make(chan struct{})
+			var once sync.Once
+			v.set(func(op, _ string) error {
+				if op == "sync" {
+					once.Do(func() { close(inSync); <-goOn })
+				}
+				return nil
+			})
+			ctx, cancel := context.WithCancel(t.Context())
+			done := make(chan error, 1)
+			go func() { done <- row.call(ctx, s) }()
+			<-inSync
+			cancel()
+			if err := <-done; !errors.Is(err, context.Canceled) {
+				t.Fatalf("it returned %v", err)
+			}
+			close(goOn)
+			eventually(t, func() bool {
+				lanes, err := s.Lanes(t.Context(), now, 10)
+				return err == nil && len(lanes) == 1
+			})
+		})
 	}
 }

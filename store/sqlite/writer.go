@@ -34,6 +34,12 @@ func (s *Store) write(ctx context.Context, f func(*conn) error) error {
 
 // writeSized is write for something of about that many bytes.
 func (s *Store) writeSized(ctx context.Context, bytes int, f func(*conn) error) error {
+	return s.writeOwned(ctx, bytes, f, nil)
+}
+
+// writeOwned is writeSized for what the caller owns from then on, such as leases:
+// when it becomes durable after the caller has stopped waiting, disown is called.
+func (s *Store) writeOwned(ctx context.Context, bytes int, f func(*conn) error, disown func()) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -53,6 +59,13 @@ func (s *Store) writeSized(ctx context.Context, bytes int, f func(*conn) error) 
 	case <-ctx.Done():
 		if s.queue.remove(p) {
 			return ctx.Err()
+		}
+		if disown != nil {
+			go func() { // ends with the transaction
+				if <-p.done == nil {
+					disown()
+				}
+			}()
 		}
 		return fmt.Errorf("sqlite: stopped waiting for a write that may become durable yet: %w", ctx.Err())
 	}
