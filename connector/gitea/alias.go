@@ -57,7 +57,9 @@ const (
 	WikiPageDeleted = giteaevent.WikiPageDeleted
 )
 
-type ( // payloads and what they are made of
+// PushPayload and those after it are the payloads and what they are made of;
+// package giteaevent says more about each.
+type (
 	PushPayload        = giteaevent.PushPayload
 	Ref                = giteaevent.Ref
 	Issue              = giteaevent.Issue
