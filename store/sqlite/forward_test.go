@@ -133,6 +133,7 @@ func TestLeasesOfACallerWhoHasGone(t *testing.T) {
 				t.Fatalf("it returned %v", err)
 			}
 			close(goOn)
+			s.writerSet(t, func() {}) // after the commit
 			eventually(t, func() bool {
 				lanes, err := s.Lanes(t.Context(), now, 10)
 				return err == nil && len(lanes) == 1
