@@ -22,6 +22,11 @@ const (
 // each page one commit of events and cursor. The task ends with the last page.
 func (e *engine) expand(l *lane, t Task) {
 	due, keep, err := e.f.expand(e.work, t)
+	for again := 0; errors.Is(err, ErrCursorMoved) && again < 3; again++ {
+		// A notice may arrive while its watch is being created: the starting point
+		// that the provider gave was stored meanwhile. From there it is asked anew.
+		due, keep, err = e.f.expand(e.work, t)
+	}
 	switch {
 	case err == nil && !keep:
 	case errors.Is(err, ErrLeaseLost):
@@ -78,7 +83,7 @@ func (f *Forwarder) expand(ctx context.Context, t Task) (due time.Time, keep boo
 			return time.Time{}, false, err
 		}
 		if page.Cursor != "" {
-			b.batch.Cursor = &CursorMove{Subscription: t.Subscription, Cursor: page.Cursor}
+			b.batch.Cursor = &CursorMove{Subscription: t.Subscription, From: x.Subscription.Cursor, Cursor: page.Cursor}
 			x.Subscription.Cursor = page.Cursor
 		}
 		if page.More {

@@ -98,6 +98,9 @@ func (m *memory) Append(ctx context.Context, b forward.Batch) ([]forward.Task, e
 		}
 		ids[t.ID] = true
 	}
+	if c := b.Cursor; c != nil && m.cursors[c.Subscription] != c.From && m.cursors[c.Subscription] != c.Cursor {
+		return nil, forward.ErrCursorMoved
+	}
 	left := map[string]bool{}
 	for _, n := range b.Events {
 		if n.Inbound != "" && m.events[n.Inbound] != nil {

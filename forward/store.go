@@ -25,7 +25,8 @@ type Queue interface {
 	// Lease is not zero is stored as already leased to the caller: what is
 	// returned carries the token. A Task of an event that is not there is left
 	// out. A Finished whose lease is lost makes the whole batch fail with
-	// [ErrLeaseLost]. What b holds must stay as it is, also when ctx has ended.
+	// [ErrLeaseLost], a Cursor that was moved meanwhile with [ErrCursorMoved].
+	// What b holds must stay as it is, also when ctx has ended.
 	// After another error nothing is stored or, where that cannot be known, leases
 	// that it made run out by themselves.
 	Append(ctx context.Context, b Batch) ([]Task, error)
@@ -88,6 +89,9 @@ var (
 	ErrNotFound  = errors.New("forward: no such event")
 	ErrLeaseLost = errors.New("forward: another worker has taken this task over")
 
+	// ErrCursorMoved means that a Subscription's cursor is not what it was read as.
+	ErrCursorMoved = errors.New("forward: the cursor was moved by somebody else meanwhile")
+
 	// ErrStoreFailed means that the store cannot go on, such as after a failed
 	// fsync: it must be opened anew. Run returns it at once.
 	ErrStoreFailed = errors.New("forward: the store has failed and must be opened anew")
@@ -121,9 +125,12 @@ type NewEvent struct {
 	Inbound    string // id of the DeadInbound it was decoded from, if it was
 }
 
-// CursorMove sets the cursor of a Subscription. Setting it to what it is already is no error.
+// CursorMove sets the cursor of a Subscription, unless somebody else has moved it
+// since it was read (then the batch fails with [ErrCursorMoved]): what lies
+// between would never be told. Setting it to what it is already is no error.
 type CursorMove struct {
 	Subscription string
+	From         string // as it was read
 	Cursor       string
 }
 

@@ -119,14 +119,13 @@ func (r *Reconciler) create(ctx context.Context, s Subscription) error {
 	h, err := p.entry.Subscriber.Subscribe(ctx, p.session, p.sub)
 	if errors.Is(err, connector.ErrGone) && !first {
 		s.Held, p.sub.Held = connector.Held{}, connector.Held{}
-		first = true
 		h, err = p.entry.Subscriber.Subscribe(ctx, p.session, p.sub)
 	}
 	if err != nil {
 		s.Tries-- // failed counts it
 		return r.failed(ctx, s, err)
 	}
-	return r.held(ctx, s, p, h, first)
+	return r.held(ctx, s, p, h, true)
 }
 
 // adopt looks for a watch at the provider that points to the address of s.

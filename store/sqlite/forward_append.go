@@ -90,6 +90,16 @@ func (s *Store) append(c *conn, b forward.Batch, p batchPlan) ([]forward.Task, e
 		}
 		dues[i] = due
 	}
+	if m := b.Cursor; m != nil {
+		var now string
+		found, err := c.sql(`SELECT cursor FROM subscription WHERE id = ?`).text(m.Subscription).one(func(r row) { now = r.text(0) })
+		if err != nil {
+			return nil, err
+		}
+		if found && now != m.From && now != m.Cursor {
+			return nil, fmt.Errorf("sqlite: subscription %s: %w", m.Subscription, forward.ErrCursorMoved)
+		}
+	}
 	known := make([]bool, len(b.Events))
 	for i := range b.Events {
 		stored, err := insertEvent(c, &b.Events[i], p.keys[i], p.first[i], p.count[i])

@@ -62,6 +62,7 @@ func Forward(t *testing.T, open func(t *testing.T) Forwarding) {
 		{"a finished expand task is gone, one with a due time waits", finishExpand},
 		{"a poll sleeps without a due time, and wakes when somebody set one meanwhile", finishPoll},
 		{"a cursor moves together with the events or not at all", cursor},
+		{"a cursor that somebody else has moved stays, and the batch with it", cursorMoved},
 		{"what is released is due at once, without an attempt", release},
 		{"records come newest first and continue behind an id", recordsOrder},
 		{"each filter selects what it says", recordsFilters},

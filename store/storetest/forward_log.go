@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"reflect"
@@ -187,7 +188,7 @@ func cursor(t *testing.T, s Forwarding) {
 	done := forward.Batch{
 		Events:   []forward.NewEvent{e},
 		Tasks:    []forward.Task{deliver(e)},
-		Cursor:   &forward.CursorMove{Subscription: sub, Cursor: "c2"},
+		Cursor:   &forward.CursorMove{Subscription: sub, From: "c1", Cursor: "c2"},
 		Finished: []forward.Finished{{Task: claimOne(t, s, "conn:conn_a")}},
 	}
 	if got := mustAppend(t, s, done); len(got) != 1 {
@@ -410,5 +411,22 @@ func purgeKeys(t *testing.T, s Forwarding) {
 	}
 	if n, err := s.PurgeKeys(t.Context(), epoch().Add(time.Hour), 1); err != nil || n != 1 {
 		t.Errorf("purge removed %d, %v; want no more than 1", n, err)
+	}
+}
+
+func cursorMoved(t *testing.T, s Forwarding) {
+	sub := s.Subscribe(t, "c1")
+	e := newEvent()
+	_, err := s.Append(t.Context(), forward.Batch{
+		Events: []forward.NewEvent{e},
+		Tasks:  []forward.Task{deliver(e)},
+		Cursor: &forward.CursorMove{Subscription: sub, From: "", Cursor: "c2"},
+	})
+	if !errors.Is(err, forward.ErrCursorMoved) {
+		t.Fatalf("Append = %v, want ErrCursorMoved", err)
+	}
+	wantAbsent(t, s, e.Event.ID)
+	if got := s.Cursor(t, sub); got != "c1" {
+		t.Errorf("the cursor moved to %q", got)
 	}
 }

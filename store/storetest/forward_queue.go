@@ -122,7 +122,7 @@ func lostFinish(t *testing.T, s Forwarding) {
 	_, err := s.Append(t.Context(), forward.Batch{
 		Events:   []forward.NewEvent{e},
 		Tasks:    []forward.Task{deliver(e)},
-		Cursor:   &forward.CursorMove{Subscription: sub, Cursor: "new"},
+		Cursor:   &forward.CursorMove{Subscription: sub, From: "old", Cursor: "new"},
 		Finished: []forward.Finished{{Task: tasks[0]}, {Task: tasks[1]}},
 	})
 	if !errors.Is(err, forward.ErrLeaseLost) {
@@ -360,7 +360,7 @@ func reopen(t *testing.T, s Forwarding) {
 	direct.Lease = 1
 	mine := mustAppend(t, s, forward.Batch{
 		Events: []forward.NewEvent{appended}, Tasks: []forward.Task{direct, expand(sub, "{}", "")},
-		Cursor: &forward.CursorMove{Subscription: sub, Cursor: "c2"},
+		Cursor: &forward.CursorMove{Subscription: sub, From: "c1", Cursor: "c2"},
 	})
 	dead := forward.DeadInbound{ID: id.New("evt", epoch()), Environment: "env_a", ReceivedAt: epoch(), Request: []byte("x")}
 	mustAppend(t, s, forward.Batch{Dead: []forward.DeadInbound{dead}})
