@@ -109,7 +109,9 @@ func TestCodeInDocumentsCompiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	overlay := struct{ Replace map[string]string }{Replace: make(map[string]string)}
+	overlay := struct {
+		Replace map[string]string `json:"Replace"`
+	}{Replace: make(map[string]string)}
 	for _, d := range documents(t) {
 		if d.path == tutorial {
 			continue

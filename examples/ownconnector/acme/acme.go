@@ -121,9 +121,10 @@ func (c *Connector) List(ctx context.Context, s *connector.Session, _ *connector
 // Decode implements connector.Decoder.
 func (c *Connector) Decode(in *connector.Inbound) (*connector.Decoded, error) {
 	var body struct {
-		ID, Type string
-		At       time.Time
-		Ticket   Ticket
+		ID     string    `json:"id"`
+		Type   string    `json:"type"`
+		At     time.Time `json:"at"`
+		Ticket Ticket    `json:"ticket"`
 	}
 	if err := json.Unmarshal(in.Body, &body); err != nil {
 		return nil, fmt.Errorf("acme: body: %w", err)

@@ -2,6 +2,7 @@ package acme_test
 
 import (
 	"encoding/json"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -44,9 +45,7 @@ func TestConformance(t *testing.T) {
 
 // sign is what Acme does before it sends.
 func sign(in *connector.Inbound) {
-	for name, values := range acmetest.Sign(in.Secrets[0], in.ReceivedAt, in.Body) {
-		in.Header[name] = values
-	}
+	maps.Copy(in.Header, acmetest.Sign(in.Secrets[0], in.ReceivedAt, in.Body))
 }
 
 func TestRefusesWhatItDoesNotUnderstand(t *testing.T) {
