@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/interactorhq/interactor/auth"
 	"github.com/interactorhq/interactor/connector"
@@ -246,6 +247,11 @@ func (d *directory) Subscription(ctx context.Context, id string) (*forward.Expan
 	if err != nil {
 		return nil, err
 	}
+	if d.startingPointUnknown(s) {
+		// Asked now, the connector would take this moment for the starting point,
+		// and what happened since the provider made the watch would be skipped.
+		return nil, &connector.RetryError{After: creationWait, Err: errors.New("its watch is still being created")}
+	}
 	sub, err := d.subscriptions.Describe(ctx, s)
 	if err != nil {
 		return nil, err
@@ -259,6 +265,24 @@ func (d *directory) Subscription(ctx context.Context, id string) (*forward.Expan
 		return nil, err
 	}
 	return &forward.Expandable{Recipient: r, Connector: s.Connector, App: s.App, Session: session, Subscription: sub}, nil
+}
+
+// creationWait is how long a notice waits that overtook the answer which
+// creates its watch.
+const creationWait = time.Second
+
+// startingPointUnknown reports whether the provider is being told about a watch
+// and has not yet said from where on it reports.
+func (d *directory) startingPointUnknown(s subscription.Subscription) bool {
+	if s.State != subscription.Pending || s.Cursor != "" {
+		return false
+	}
+	e, ok := d.registry.Lookup(s.Connector)
+	if !ok || e.Subscriber == nil {
+		return false
+	}
+	w, ok := e.Watch(s.Watch)
+	return ok && w.Intake != connector.FromPoll
 }
 
 // Signal implements [forward.Directory].

@@ -231,3 +231,49 @@ func TestEventsAsFunctionCalls(t *testing.T) {
 		t.Fatal("no event")
 	}
 }
+
+// The notice of a watch may arrive before the answer that creates it, and mail
+// between the two. What happens after the watch exists must arrive.
+func TestANoticeThatOvertakesItsSubscriptionLosesNothing(t *testing.T) {
+	t.Parallel()
+	google := newGoogle(t)
+	inbox := forwardtest.NewReceiver(t)
+	gate := &slowWatch{entered: make(chan struct{}), release: make(chan struct{})}
+	in := interactortest.Start(t, interactor.Config{
+		Connectors: []interactor.Connector{gmail.New(google.Config())},
+		Forwarding: inbox.Settings(gmail.EmailSent),
+		HTTPClient: &http.Client{Timeout: 10 * time.Second, Transport: gate},
+	})
+	if err := google.SetPush(in.URL + "/webhooks/gmail"); err != nil {
+		t.Fatal(err)
+	}
+	link, err := in.AuthURL(t.Context(), interactor.ConnectRequest{Connector: gmail.Name, Account: "user-42"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := google.Consent(t.Context(), link, "alice@example.com"); err != nil {
+		t.Fatal(err)
+	}
+	<-gate.entered // Google holds the watch; we do not know yet
+	google.Send(gmailtest.Mail{From: "alice@example.com", To: []string{"bob@example.com"}, Subject: "early"})
+	until(t, "the notices were taken", func() bool { _, acknowledged := google.Pushes(); return acknowledged >= 2 })
+	until(t, "the notices were worked on", func() bool { return in.Forwarder.Stats().Held == 0 })
+	close(gate.release)
+	if mail, err := trigger.Decode[gmail.Email](inbox.Next()); err != nil || mail.Subject != "early" {
+		t.Errorf("got %q, %v", mail.Subject, err)
+	}
+}
+
+// slowWatch keeps back the answer to users.watch.
+type slowWatch struct {
+	entered, release chan struct{}
+}
+
+func (s *slowWatch) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := http.DefaultTransport.RoundTrip(r)
+	if strings.HasSuffix(r.URL.Path, "/watch") {
+		close(s.entered)
+		<-s.release
+	}
+	return resp, err
+}

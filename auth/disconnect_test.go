@@ -190,7 +190,15 @@ func TestDisconnectDuringRefresh(t *testing.T) {
 	if err := f.Disconnect(t.Context(), id); err != nil {
 		t.Fatal(err)
 	}
-	c := f.client(t, id)
+	var again *auth.ReconnectError
+	if _, err := f.Client(t.Context(), id); !errors.As(err, &again) {
+		t.Errorf("a disconnected connection still gives a client: %v", err)
+	}
+	session, err := f.Session(t.Context(), id) // is for what has to be removed
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := session.HTTP
 	asked, answer := make(chan struct{}), make(chan struct{})
 	f.p.set(func() {
 		f.p.before = func(_ http.ResponseWriter, r *http.Request) bool {

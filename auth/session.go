@@ -33,9 +33,12 @@ func (a *Authorizer) Session(ctx context.Context, connection string) (*connector
 // the request can be sent again (see http.Request.GetBody). ctx is for this
 // look-up only; each request brings its own.
 func (a *Authorizer) Client(ctx context.Context, connection string) (*http.Client, error) {
-	_, s, err := a.session(ctx, connection, 0)
+	r, s, err := a.session(ctx, connection, 0)
 	if err != nil {
 		return nil, err
+	}
+	if r.Closing { // its Session is for removing what is left at the provider
+		return nil, reconnect(r, nil)
 	}
 	return s.HTTP, nil
 }

@@ -21,6 +21,7 @@ const module = "github.com/interactorhq/interactor"
 var mayImport = map[string][]string{
 	"trigger":                    {},
 	"seal":                       {},
+	"seal/sealtest":              {"seal"},
 	"internal/*":                 {},
 	"webhook":                    {"trigger"},
 	"connector":                  {"trigger"},
