@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/interactorhq/interactor/connector"
 	"github.com/interactorhq/interactor/forward"
 	"github.com/interactorhq/interactor/trigger"
 	"github.com/interactorhq/interactor/webhook"
@@ -409,6 +410,43 @@ func TestDrain(t *testing.T) {
 	})
 }
 
+// A commit that is made while Run ends is put back, not kept by nobody.
+func TestCommitWhileRunEnds(t *testing.T) {
+	r := &receiver{}
+	m := newMemory()
+	var held atomic.Bool
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		m.wait = func(method string) {
+			if method == "Append" && held.Load() {
+				<-release
+			}
+		}
+		f := build(t, forward.Config{Store: m, Directory: two(settings("*"), settings("gone.away")), Transport: r})
+		stop := running(t, f)
+		mustPost(t, f, hook, "default-key", one("first")) // makes the lane known
+		synctest.Wait()
+		held.Store(true)
+		answered := make(chan int)
+		go func() { answered <- post(t, f, hook, "default-key", one("second")).Code }()
+		synctest.Wait()
+		stop()
+		close(release)
+		if code := <-answered; code != http.StatusAccepted {
+			t.Fatalf("status %d", code)
+		}
+		if n := len(r.deliveries()); n != 1 {
+			t.Fatalf("%d deliveries after the end of Run", n)
+		}
+		running(t, f)
+		synctest.Wait()
+		if n := len(r.deliveries()); n != 2 {
+			t.Errorf("%d deliveries, want 2", n)
+		}
+	})
+}
+
 func TestReplaySharesTheID(t *testing.T) {
 	r := &receiver{}
 	bubble(t, r, forward.Config{}, func(t *testing.T, f *forward.Forwarder) {
@@ -525,6 +563,12 @@ func TestDeadDestinationLeavesOthersAlone(t *testing.T) {
 	dead := settings("*")
 	dead.URL = "https://dead.example/"
 	d := two(dead, settings("*"))
+	key := " " + string(connector.NewKey("team", "T1"))
+	for i := range 6 { // enough to fill all memory
+		env := fmt.Sprintf("env_dead%d", i)
+		d.settings[env] = dead
+		d.people[key] = append(d.people[key], forward.Recipient{Connection: "conn_" + env, Environment: env})
+	}
 	slow := func(req *http.Request) (*http.Response, error) {
 		if req.URL.Host == "dead.example" {
 			<-req.Context().Done()
@@ -536,7 +580,7 @@ func TestDeadDestinationLeavesOthersAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := build(t, forward.Config{
 			Directory: d, Transport: roundTrip(slow),
-			Limits: forward.Limits{InMemory: 32 << 10, InFlight: 8, PerLane: 4},
+			Limits: forward.Limits{InMemory: 8 << 10, InFlight: 64, PerLane: 4},
 		})
 		running(t, f)
 		for i := range 100 {
