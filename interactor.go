@@ -181,6 +181,9 @@ func (in *Interactor) Handler() http.Handler { return in.handler }
 // the same time gets [forward.ErrRunning]; after Run returned it may be called again.
 func (in *Interactor) Run(ctx context.Context) error {
 	if err := in.prepare(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil // it ended before anything had begun
+		}
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
