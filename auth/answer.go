@@ -260,8 +260,7 @@ func failure(o *connector.OAuth, status int, header http.Header, doc map[string]
 	for _, code := range e.codes {
 		e.Dead = e.Dead || code == "invalid_grant" || code == "unauthorized_client" || slices.Contains(o.Dead, code)
 	}
-	var retry *connector.RetryError
-	if errors.As(connector.AnswerError(status, header, nil, now), &retry) {
+	if retry, ok := errors.AsType[*connector.RetryError](connector.AnswerError(status, header, nil, now)); ok {
 		e.after = retry.After
 		e.Transient = !e.Dead
 	}
@@ -293,18 +292,16 @@ func or(s, fallback string) string {
 
 // deadGrant reports whether err says that the grant is refused for good.
 func deadGrant(err error) bool {
-	var e *AnswerError
-	return errors.As(err, &e) && e.Dead || errors.Is(err, connector.ErrRevoked)
+	e, ok := errors.AsType[*AnswerError](err)
+	return ok && e.Dead || errors.Is(err, connector.ErrRevoked)
 }
 
 // transient reports whether the same call may succeed later, and when.
 func transient(err error) (time.Duration, bool) {
-	var e *AnswerError
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*AnswerError](err); ok {
 		return e.after, e.Transient
 	}
-	var retry *connector.RetryError
-	if errors.As(err, &retry) {
+	if retry, ok := errors.AsType[*connector.RetryError](err); ok {
 		return retry.After, true
 	}
 	return 0, false

@@ -205,7 +205,7 @@ func TestTokenRequests(t *testing.T) {
 				!strings.Contains(body, "client_secret") && r.Header.Get("X-Version") == "default-1"
 		}},
 		"query, GET": {connector.Request{Encoding: connector.Query, Method: "get"}, func(r *http.Request, body string) bool {
-			return r.Method == "GET" && r.URL.Query().Get("client_secret") == "secret of default" && body == ""
+			return r.Method == http.MethodGet && r.URL.Query().Get("client_secret") == "secret of default" && body == ""
 		}},
 		"own parameters": {connector.Request{Auth: connector.NoAuth, Params: map[string]connector.Template{"redirect_uri": "", "app_key": "{app.client_id}"}}, func(r *http.Request, _ string) bool {
 			return !r.PostForm.Has("redirect_uri") && !r.PostForm.Has("client_id") && r.PostForm.Get("app_key") == "default"

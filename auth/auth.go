@@ -132,7 +132,7 @@ func New(cfg Config) (*Authorizer, error) {
 		cfg.HTTPClient = &http.Client{Timeout: callTimeout}
 	}
 	if cfg.Logger == nil {
-		cfg.Logger = slog.Default()
+		cfg.Logger = slog.Default() //nolint:forbidigo // the documented default
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now

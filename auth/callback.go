@@ -5,6 +5,7 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -27,11 +28,11 @@ func (a *Authorizer) callback(w http.ResponseWriter, r *http.Request) {
 	q, err := url.ParseQuery(r.URL.RawQuery)
 	raw := q["state"]
 	if err != nil || len(raw) == 0 || raw[0] == "" {
-		a.pages.fail(w, http.StatusBadRequest, strayPage)
+		a.pages.fail(w, http.StatusBadRequest, strayPage())
 		return
 	}
 	if len(raw) != 1 || len(raw[0]) != rawLength || len(q["code"]) > 1 || len(q["error"]) > 1 {
-		a.pages.fail(w, http.StatusBadRequest, endedPage)
+		a.pages.fail(w, http.StatusBadRequest, endedPage())
 		return
 	}
 	// A browser that goes away does not leave half a connection.
@@ -39,11 +40,11 @@ func (a *Authorizer) callback(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	st, err := a.takeState(ctx, raw[0])
 	if errors.Is(err, ErrState) {
-		a.pages.fail(w, http.StatusBadRequest, endedPage)
+		a.pages.fail(w, http.StatusBadRequest, endedPage())
 		return
 	}
 	if err != nil {
-		a.showTrouble(w, nil, "take state", err)
+		a.showTrouble(ctx, w, nil, "take state", err)
 		return
 	}
 	if st.Browser != "" {
@@ -52,7 +53,7 @@ func (a *Authorizer) callback(w http.ResponseWriter, r *http.Request) {
 		a.setCookie(w, name, "", a.public.Path+"/oauth/callback")
 		if cookie == "" || subtle.ConstantTimeCompare([]byte(hashID("browser", cookie)), []byte(st.Browser)) != 1 {
 			// No way back from here: whoever sees this page did not begin the consent.
-			a.cfg.Logger.Warn("auth: callback in another browser than the Continue page", "connector", st.Request.Connector)
+			a.cfg.Logger.WarnContext(ctx, "auth: callback in another browser than the Continue page", "connector", st.Request.Connector)
 			a.pages.fail(w, http.StatusBadRequest, failurePage{
 				Title: "Please use one browser",
 				Text:  "This connection was begun in another browser, or this one did not keep our cookie. For your safety it must end where it began: open the link again.",
@@ -62,7 +63,7 @@ func (a *Authorizer) callback(w http.ResponseWriter, r *http.Request) {
 	}
 	e, err := a.lookup(st.Request.Connector)
 	if err != nil {
-		a.showTrouble(w, nil, "callback", err)
+		a.showTrouble(ctx, w, nil, "callback", err)
 		return
 	}
 	rec, err := a.complete(ctx, r, e, st, q)
@@ -119,8 +120,7 @@ func (a *Authorizer) complete(ctx context.Context, r *http.Request, e *connector
 	}
 	g.token = *t
 	rec, err := a.establish(ctx, e, g)
-	var no *refusal
-	if errors.As(err, &no) {
+	if _, no := errors.AsType[*refusal](err); no {
 		a.giveBack(ctx, e, app, rec, *t)
 	}
 	return rec, err
@@ -129,12 +129,8 @@ func (a *Authorizer) complete(ctx context.Context, r *http.Request, e *connector
 // redeem turns the code into a token.
 func (a *Authorizer) redeem(ctx context.Context, e *connector.Entry, app connector.App, st state, kept map[string]string, code string) (*connector.Token, error) {
 	values := make(map[string]string, len(st.Request.Input)+len(kept))
-	for name, v := range kept {
-		values[name] = v
-	}
-	for name, v := range st.Request.Input {
-		values[name] = v
-	}
+	maps.Copy(values, kept)
+	maps.Copy(values, st.Request.Input)
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	if e.Granter != nil {
@@ -157,7 +153,7 @@ func (a *Authorizer) giveBack(ctx context.Context, e *connector.Entry, app conne
 		err = a.tokens.revoke(ctx, e.OAuth, app, rec.Values, t.Access, t.Refresh)
 	}
 	if err != nil {
-		a.cfg.Logger.Warn("auth: a refused grant stays at the provider", "connector", e.Name, "error", err)
+		a.cfg.Logger.WarnContext(ctx, "auth: a refused grant stays at the provider", "connector", e.Name, "error", err)
 	}
 }
 
@@ -177,7 +173,7 @@ type outcome struct {
 func (a *Authorizer) finishConnect(ctx context.Context, w http.ResponseWriter, e *connector.Entry, o outcome) {
 	req := o.state.Request
 	if o.err == nil {
-		a.cfg.Logger.Info("auth: connected", "connector", e.Name, "connection", o.record.ID, "environment", req.Environment)
+		a.cfg.Logger.InfoContext(ctx, "auth: connected", "connector", e.Name, "connection", o.record.ID, "environment", req.Environment)
 		if req.Redirect != "" {
 			seeOther(w, req.returnURL(url.Values{"status": {"success"}, "connection": {o.record.ID}}))
 			return
@@ -185,7 +181,7 @@ func (a *Authorizer) finishConnect(ctx context.Context, w http.ResponseWriter, e
 		a.pages.render(w, http.StatusOK, "success", successPage{Connector: e.Label, Identity: o.record.Identity}, e.Label, "")
 		return
 	}
-	a.cfg.Logger.Warn("auth: not connected", "connector", e.Name, "environment", req.Environment, "error", o.err.Error())
+	a.cfg.Logger.WarnContext(ctx, "auth: not connected", "connector", e.Name, "environment", req.Environment, "error", o.err.Error())
 	code, status, page := explain(e, o.err)
 	if req.Redirect != "" {
 		seeOther(w, req.returnURL(url.Values{"status": {"error"}, "error": {code}}))
@@ -213,7 +209,7 @@ func (a *Authorizer) retryURL(ctx context.Context, e *connector.Entry, st state)
 	}
 	address, _, err := a.begin(ctx, e, chosenApp{st.App, app}, st.Request, state{Until: st.Until})
 	if err != nil {
-		a.cfg.Logger.Warn("auth: no second try", "connector", e.Name, "error", err)
+		a.cfg.Logger.WarnContext(ctx, "auth: no second try", "connector", e.Name, "error", err)
 		return ""
 	}
 	return address
@@ -241,7 +237,7 @@ func explain(e *connector.Entry, err error) (code string, status int, page failu
 		return errorInput, http.StatusBadRequest, failurePage{
 			Title: "Not connected", Text: "What " + e.Label + " answered does not belong to this connection. Please open the link again.", Code: errorInput}
 	case errors.Is(err, ErrState):
-		return errorInput, http.StatusBadRequest, endedPage
+		return errorInput, http.StatusBadRequest, endedPage()
 	}
 	if _, later := transient(err); later || errors.Is(err, context.DeadlineExceeded) {
 		return errorProvider, http.StatusBadGateway, failurePage{

@@ -65,7 +65,7 @@ func (a *Authorizer) finish(ctx context.Context, id string, giveUp bool) error {
 		if !giveUp {
 			return fmt.Errorf("auth: revoke %s: %w", id, err)
 		}
-		a.cfg.Logger.Warn("auth: tokens are erased without being revoked at the provider", "connection", id, "connector", r.Connector, "error", err.Error())
+		a.cfg.Logger.WarnContext(ctx, "auth: tokens are erased without being revoked at the provider", "connection", id, "connector", r.Connector, "error", err.Error())
 	}
 	_, err = a.update(ctx, id, func(r *Record) error {
 		if !r.Closing || r.Erased {

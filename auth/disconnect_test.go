@@ -35,7 +35,10 @@ func TestDisconnect(t *testing.T) {
 		t.Errorf("a closing one refreshes, too: %v", err)
 	}
 	f.p.set(func() {
-		f.p.before = func(w http.ResponseWriter, r *http.Request) bool { w.WriteHeader(503); return true }
+		f.p.before = func(w http.ResponseWriter, _ *http.Request) bool {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return true
+		}
 	})
 	if err := f.FinishDisconnect(ctx, id); err == nil || f.record(t, id).Erased {
 		t.Errorf("provider away: %v, %+v", err, f.record(t, id))

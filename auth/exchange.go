@@ -119,8 +119,7 @@ func (t tokens) call(ctx context.Context, r connector.Request, app connector.App
 }
 
 func networkError(req *http.Request, err error) error {
-	var u *url.Error
-	if errors.As(err, &u) {
+	if u, ok := errors.AsType[*url.Error](err); ok {
 		err = u.Err // its text holds the URL, and that may hold a secret
 	}
 	return &connector.RetryError{Err: fmt.Errorf("auth: %s cannot be reached: %w", req.URL.Host, err)}

@@ -183,7 +183,7 @@ func TestCallbackBadInput(t *testing.T) {
 			s.f.p.set(func() {
 				s.f.p.before = func(w http.ResponseWriter, r *http.Request) bool {
 					if r.URL.Path == "/api/me" {
-						w.WriteHeader(403)
+						w.WriteHeader(http.StatusForbidden)
 						return true
 					}
 					return false
@@ -194,7 +194,7 @@ func TestCallbackBadInput(t *testing.T) {
 			s.f.p.set(func() {
 				s.f.p.before = func(w http.ResponseWriter, r *http.Request) bool {
 					if r.URL.Path == "/api/me" {
-						w.WriteHeader(429)
+						w.WriteHeader(http.StatusTooManyRequests)
 						return true
 					}
 					return false
@@ -263,7 +263,10 @@ func TestTryAgainWithOwnApp(t *testing.T) {
 	}
 	callback := f.p.consent(t, f.link(t, auth.ConnectRequest{}), "alice")
 	f.p.set(func() {
-		f.p.before = func(w http.ResponseWriter, _ *http.Request) bool { w.WriteHeader(500); return true }
+		f.p.before = func(w http.ResponseWriter, _ *http.Request) bool {
+			w.WriteHeader(http.StatusInternalServerError)
+			return true
+		}
 	})
 	res := f.browser(t).get(callback)
 	_, rest, found := strings.Cut(res.Body.String(), `class="button" href="`)

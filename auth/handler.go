@@ -7,6 +7,7 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"errors"
+	"maps"
 	"net/http"
 	"strings"
 
@@ -61,7 +62,7 @@ func (a *Authorizer) showContinue(w http.ResponseWriter, r *http.Request, raw st
 	}
 	app, err := a.chooseApp(r.Context(), t.Request.Environment, e)
 	if err != nil {
-		a.showTrouble(w, e, "no App for the Continue page", err)
+		a.showTrouble(r.Context(), w, e, "no App for the Continue page", err)
 		return
 	}
 	a.renderContinue(w, r, raw, t, e, app, nil, nil, http.StatusOK)
@@ -82,7 +83,7 @@ func (a *Authorizer) renderContinue(w http.ResponseWriter, r *http.Request, raw 
 	if e.OAuth != nil {
 		needed, err := a.cfg.Scopes(r.Context(), t.Request.Environment, e.Name)
 		if err != nil {
-			a.showTrouble(w, e, "scopes for the Continue page", err)
+			a.showTrouble(r.Context(), w, e, "scopes for the Continue page", err)
 			return
 		}
 		p.describe(e, union(e.OAuth.Scopes, needed, app.app.Scopes, t.Request.Scopes))
@@ -116,12 +117,12 @@ func (a *Authorizer) postContinue(w http.ResponseWriter, r *http.Request, raw st
 	defer cancel()
 	app, err := a.chooseApp(ctx, t.Request.Environment, e)
 	if err != nil {
-		a.showTrouble(w, e, "no App for the Continue page", err)
+		a.showTrouble(r.Context(), w, e, "no App for the Continue page", err)
 		return
 	}
-	entered := make(map[string]string, len(t.Request.Input))
-	for name, v := range t.Request.Input {
-		entered[name] = v
+	entered := maps.Clone(t.Request.Input)
+	if entered == nil {
+		entered = make(map[string]string)
 	}
 	for _, f := range askedFields(e, t.Request) {
 		if v := strings.TrimSpace(strings.ReplaceAll(r.PostForm.Get("field."+f.Name), "\r\n", "\n")); v != "" {
@@ -129,8 +130,7 @@ func (a *Authorizer) postContinue(w http.ResponseWriter, r *http.Request, raw st
 		}
 	}
 	values, err := checkInput(e.Name, e.Fields, entered)
-	var bad *InputError
-	if errors.As(err, &bad) {
+	if bad, ok := errors.AsType[*InputError](err); ok {
 		a.renderContinue(w, r, raw, t, e, app, entered, bad, http.StatusUnprocessableEntity)
 		return
 	}
@@ -144,7 +144,7 @@ func (a *Authorizer) postContinue(w http.ResponseWriter, r *http.Request, raw st
 	browser := id.Token(32)
 	address, state, err := a.begin(ctx, e, app, req, state{Ticket: raw, Browser: hashID("browser", browser), Until: a.now().Add(stateLife)})
 	if err != nil {
-		a.showTrouble(w, e, "begin consent", err)
+		a.showTrouble(r.Context(), w, e, "begin consent", err)
 		return
 	}
 	a.setCookie(w, a.browserCookie(state), browser, a.public.Path+"/oauth/callback")
@@ -153,7 +153,7 @@ func (a *Authorizer) postContinue(w http.ResponseWriter, r *http.Request, raw st
 
 func (a *Authorizer) openTicket(w http.ResponseWriter, r *http.Request, raw string) (ticket, *connector.Entry, bool) {
 	if len(raw) != rawLength {
-		a.pages.fail(w, http.StatusNotFound, endedPage)
+		a.pages.fail(w, http.StatusNotFound, endedPage())
 		return ticket{}, nil, false
 	}
 	t, err := a.peekTicket(r.Context(), raw)
@@ -164,9 +164,9 @@ func (a *Authorizer) openTicket(w http.ResponseWriter, r *http.Request, raw stri
 		}
 	}
 	if errors.Is(err, ErrState) {
-		a.pages.fail(w, http.StatusNotFound, endedPage)
+		a.pages.fail(w, http.StatusNotFound, endedPage())
 	} else {
-		a.showTrouble(w, nil, "open ticket", err)
+		a.showTrouble(r.Context(), w, nil, "open ticket", err)
 	}
 	return t, nil, false
 }
@@ -181,12 +181,12 @@ func (a *Authorizer) showForged(w http.ResponseWriter, raw string) {
 }
 
 // showTrouble answers what neither the user nor the provider is to blame for.
-func (a *Authorizer) showTrouble(w http.ResponseWriter, e *connector.Entry, what string, err error) {
+func (a *Authorizer) showTrouble(ctx context.Context, w http.ResponseWriter, e *connector.Entry, what string, err error) {
 	name := ""
 	if e != nil {
 		name = e.Name
 	}
-	a.cfg.Logger.Error("auth: "+what, "connector", name, "error", err)
+	a.cfg.Logger.ErrorContext(ctx, "auth: a consent failed on our side", "doing", what, "connector", name, "error", err)
 	status := http.StatusServiceUnavailable
 	text := "Something went wrong on our side. Nothing was changed. Please try again in a moment."
 	if errors.Is(err, ErrNoApp) {
@@ -224,7 +224,7 @@ func (a *Authorizer) setCookie(w http.ResponseWriter, name, value, path string) 
 	if value == "" {
 		age = -1
 	}
-	http.SetCookie(w, &http.Cookie{
+	http.SetCookie(w, &http.Cookie{ //nolint:gosec // Secure wherever the public address is https
 		Name: name, Value: value, Path: path, MaxAge: age,
 		HttpOnly: true, Secure: a.public.Scheme == "https", SameSite: http.SameSiteLaxMode,
 	})

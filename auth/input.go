@@ -2,6 +2,7 @@ package auth
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/interactorhq/interactor/connector"
 )
@@ -36,14 +37,11 @@ func fieldNames(fields []connector.Field) string {
 	if len(fields) == 0 {
 		return "it has no fields"
 	}
-	names := "it has "
+	names := make([]string, len(fields))
 	for i, f := range fields {
-		if i > 0 {
-			names += ", "
-		}
-		names += f.Name
+		names[i] = f.Name
 	}
-	return names
+	return "it has " + strings.Join(names, ", ")
 }
 
 // split parts what was entered into what may be seen and what is sealed.

@@ -111,7 +111,7 @@ func (a *Authorizer) expire(ctx context.Context, was Record, cause error) error 
 	if replaced {
 		return &connector.RetryError{Err: fmt.Errorf("auth: %s was connected again meanwhile", was.ID)}
 	}
-	a.cfg.Logger.Warn("auth: connection must be connected again", "connection", r.ID, "connector", r.Connector, "reason", cause.Error())
+	a.cfg.Logger.WarnContext(ctx, "auth: connection must be connected again", "connection", r.ID, "connector", r.Connector, "reason", cause.Error())
 	return reconnect(r, cause)
 }
 
@@ -135,6 +135,6 @@ func (a *Authorizer) postpone(ctx context.Context, was Record, cause error) erro
 	if err != nil {
 		return errors.Join(cause, err)
 	}
-	a.cfg.Logger.Warn("auth: refresh failed", "connection", r.ID, "connector", r.Connector, "tries", r.RefreshTries, "error", cause.Error())
+	a.cfg.Logger.WarnContext(ctx, "auth: refresh failed", "connection", r.ID, "connector", r.Connector, "tries", r.RefreshTries, "error", cause.Error())
 	return &connector.RetryError{After: after, Err: fmt.Errorf("auth: refresh of %s: %w", r.ID, cause)}
 }

@@ -56,16 +56,22 @@ type failurePage struct {
 	again       bool   // Retry makes sense
 }
 
-var (
-	endedPage = failurePage{
+// endedPage is for tickets and states that lead nowhere any more.
+func endedPage() failurePage {
+	return failurePage{
 		Title: "This link is no longer valid",
 		Text:  "It was used already, or more than 30 minutes have passed. Please go back to where you came from and start again.",
 	}
-	strayPage = failurePage{
+}
+
+// strayPage is for callbacks that nobody here asked for, such as an installation
+// that began at the provider: it carries no Account.
+func strayPage() failurePage {
+	return failurePage{
 		Title: "Start from where you use it",
 		Text:  "This page finishes a connection that was begun elsewhere, and nothing is under way. Please start it in the product that you want to connect.",
 	}
-)
+}
 
 func newPages(public *url.URL, product string) *pages {
 	css, err := pageFiles.ReadFile("pages/style.css")
@@ -75,7 +81,7 @@ func newPages(public *url.URL, product string) *pages {
 	sum := sha256.Sum256(css)
 	return &pages{
 		templates: template.Must(template.New("").Funcs(template.FuncMap{"monogram": monogram}).ParseFS(pageFiles, "pages/*.gohtml")),
-		style:     template.CSS(css),
+		style:     template.CSS(css), //nolint:gosec // embedded, nobody else writes it
 		styleHash: "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'",
 		product:   product,
 		plain:     public.Scheme == "http",
@@ -182,11 +188,12 @@ func fieldViews(fields []connector.Field, given, entered map[string]string, bad 
 			v.Value = ""
 		}
 		if bad != nil {
-			if slices.Contains(bad.Missing, f.Name) {
+			switch {
+			case slices.Contains(bad.Missing, f.Name):
 				v.Error = "Please fill this in."
-			} else if bad.Invalid[f.Name] != "" {
+			case bad.Invalid[f.Name] != "":
 				v.Error = "This does not look right. Please check it."
-			} else if f.Secret && entered[f.Name] != "" {
+			case f.Secret && entered[f.Name] != "":
 				v.Error = "Please enter this again."
 			}
 		}

@@ -91,7 +91,7 @@ func (p *provider) token(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusBadRequest)
 		_ = json.NewEncoder(w).Encode(map[string]string{"error": code})
 	}
-	user := ""
+	var user string
 	switch r.Form.Get("grant_type") {
 	case "authorization_code":
 		g, ok := p.codes[r.Form.Get("code")]

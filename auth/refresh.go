@@ -154,11 +154,11 @@ func (a *Authorizer) lock(ctx context.Context, connection string) (unlock func()
 		if ok {
 			return func() {
 				if err := a.cfg.Store.Unlock(context.WithoutCancel(ctx), name, a.owner); err != nil {
-					a.cfg.Logger.Warn("auth: unlock", "connection", connection, "error", err)
+					a.cfg.Logger.WarnContext(ctx, "auth: unlock", "connection", connection, "error", err)
 				}
 			}, nil
 		}
-		timer.Reset(pollLock + rand.N(pollLock))
+		timer.Reset(pollLock + jitter(pollLock))
 	}
 }
 
@@ -232,5 +232,5 @@ func jitter(d time.Duration) time.Duration {
 	if d <= 0 {
 		return 0
 	}
-	return rand.N(d)
+	return rand.N(d) //nolint:gosec // it spreads load, nobody gains from guessing it
 }

@@ -57,9 +57,8 @@ func TestOneRefreshAtATime(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				res, err := c.Get(f.p.URL + "/api/me")
-				if err != nil || res.StatusCode != 200 {
-					t.Errorf("call: %v %v", res, err)
+				if status, _ := get(t, c, f.p.URL+"/api/me"); status != http.StatusOK {
+					t.Errorf("call: %d", status)
 				}
 			})
 		}
@@ -94,7 +93,7 @@ func TestRefreshDurableBeforeUse(t *testing.T) {
 	f.clock.advance(2 * time.Hour)
 	disk.broken.Store(true)
 	seen := len(f.p.seen)
-	_, err := c.Get(f.p.URL + "/api/me")
+	err := call(c, f.p.URL+"/api/me")
 	var retry *connector.RetryError
 	if !errors.As(err, &retry) {
 		t.Errorf("store away: %v", err)
@@ -143,7 +142,7 @@ func TestRefreshAnswerLost(t *testing.T) {
 	var broke atomic.Bool
 	kept := f.p.refreshTokens()
 	f.p.set(func() {
-		f.p.before = func(w http.ResponseWriter, r *http.Request) bool {
+		f.p.before = func(_ http.ResponseWriter, r *http.Request) bool {
 			if r.URL.Path != "/token" || broke.Swap(true) {
 				return false
 			}
@@ -151,12 +150,12 @@ func TestRefreshAnswerLost(t *testing.T) {
 		}
 	})
 	f.clock.advance(2 * time.Hour)
-	_, err := c.Get(f.p.URL + "/api/me")
+	err := call(c, f.p.URL+"/api/me")
 	var retry *connector.RetryError
 	if !errors.As(err, &retry) {
 		t.Errorf("answer lost: %v", err)
 	}
-	if _, err = c.Get(f.p.URL + "/api/me"); !errors.As(err, &retry) || retry.After <= 0 {
+	if err = call(c, f.p.URL+"/api/me"); !errors.As(err, &retry) || retry.After <= 0 {
 		t.Errorf("before it is time: %v", err)
 	}
 	f.clock.advance(time.Minute)
@@ -209,11 +208,7 @@ func TestRefreshRefused(t *testing.T) {
 				}
 			})
 			f.clock.advance(59*time.Minute + 30*time.Second) // 30 s left
-			status := 0
-			res, err := c.Get(f.p.URL + "/api/me")
-			if res != nil {
-				status = res.StatusCode
-			}
+			err := call(c, f.p.URL+"/api/me")
 			r := f.record(t, id)
 			var again *auth.ReconnectError
 			if row.dead {
@@ -228,15 +223,15 @@ func TestRefreshRefused(t *testing.T) {
 				}
 				return
 			}
-			if err != nil || status != 200 {
-				t.Errorf("the present token is good for a while: %d %v", status, err)
+			if err != nil {
+				t.Errorf("the present token is good for a while: %v", err)
 			}
 			if r.Status != auth.Active || r.RefreshTries != 1 || !r.RefreshAt.After(f.clock.now()) || r.Reason == "" {
 				t.Errorf("%+v", r)
 			}
 			f.clock.advance(time.Hour)
 			var retry *connector.RetryError
-			if _, err := c.Get(f.p.URL + "/api/me"); !errors.As(err, &retry) {
+			if err := call(c, f.p.URL+"/api/me"); !errors.As(err, &retry) {
 				t.Errorf("after its end: %v", err)
 			}
 			f.p.set(func() { f.p.before = nil })
@@ -272,7 +267,10 @@ func TestRefreshOutlivesCaller(t *testing.T) {
 	ended := make(chan error)
 	go func() {
 		req, _ := http.NewRequestWithContext(ctx, http.MethodGet, f.p.URL+"/api/me", nil)
-		_, err := c.Do(req)
+		res, err := c.Do(req)
+		if err == nil {
+			res.Body.Close()
+		}
 		ended <- err
 	}()
 	<-asked
@@ -300,7 +298,7 @@ func TestReconnectDuringRefresh(t *testing.T) {
 			}
 			close(asked)
 			<-answer
-			w.WriteHeader(400)
+			w.WriteHeader(http.StatusBadRequest)
 			_, _ = w.Write([]byte(`{"error":"invalid_grant"}`))
 			return true
 		}
@@ -308,7 +306,7 @@ func TestReconnectDuringRefresh(t *testing.T) {
 	f.clock.advance(2 * time.Hour)
 	ended := make(chan error)
 	go func() {
-		_, err := c.Get(f.p.URL + "/api/me")
+		err := call(c, f.p.URL+"/api/me")
 		ended <- err
 	}()
 	<-asked

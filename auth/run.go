@@ -43,7 +43,7 @@ func (a *Authorizer) Run(ctx context.Context) error {
 		}
 		more, err := a.refreshDue(ctx)
 		if err != nil && ctx.Err() == nil {
-			a.cfg.Logger.Error("auth: look for tokens to refresh", "error", err)
+			a.cfg.Logger.ErrorContext(ctx, "auth: look for tokens to refresh", "error", err)
 		}
 		if more && err == nil {
 			timer.Reset(0)
@@ -106,7 +106,7 @@ func (a *Authorizer) refreshOne(ctx context.Context, id string) {
 		return
 	case errors.As(err, &again): // recorded, too
 	default:
-		a.cfg.Logger.Error("auth: refresh", "connection", id, "error", err)
+		a.cfg.Logger.ErrorContext(ctx, "auth: refresh", "connection", id, "error", err)
 	}
 	a.putOff(ctx, id)
 }
@@ -126,7 +126,7 @@ func (a *Authorizer) putOff(ctx context.Context, id string) {
 		return nil
 	})
 	if err != nil && ctx.Err() == nil {
-		a.cfg.Logger.Error("auth: put off", "connection", id, "error", err)
+		a.cfg.Logger.ErrorContext(ctx, "auth: put off", "connection", id, "error", err)
 	}
 }
 
@@ -135,7 +135,7 @@ func (a *Authorizer) purge(ctx context.Context) {
 		n, err := a.cfg.Store.PurgeStates(ctx, a.now(), purgeLimit)
 		if err != nil {
 			if ctx.Err() == nil {
-				a.cfg.Logger.Error("auth: forget unfinished consents", "error", err)
+				a.cfg.Logger.ErrorContext(ctx, "auth: forget unfinished consents", "error", err)
 			}
 			return
 		}

@@ -31,7 +31,10 @@ type token struct {
 	ExpiresAt time.Time `json:"expires_at,omitzero"`
 }
 
-func (token) String() string   { return "token{…}" }
+// String hides what is in the token, so that a log line cannot show it.
+func (token) String() string { return "token{…}" }
+
+// GoString hides what is in the token, as String does.
 func (token) GoString() string { return "auth.token{…}" }
 
 func (a *Authorizer) sealToken(ctx context.Context, record string, t token) ([]byte, error) {

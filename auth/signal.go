@@ -40,7 +40,7 @@ func (a *Authorizer) mark(ctx context.Context, id string, s Status, reason strin
 			return errUnchanged
 		}
 		r.become(s, reason, a.now())
-		switch s {
+		switch s { //nolint:exhaustive // the others keep what they have
 		case Active:
 			e, err := a.lookup(r.Connector)
 			if err != nil {

@@ -53,7 +53,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	again, err := replay(ctx, req)
 	if err != nil {
-		return t.bounded(res), nil
+		return t.bounded(res), nil //nolint:nilerr // the 401 says more than why the body is gone
 	}
 	drain(res)
 	res, err = t.send(again, h)
