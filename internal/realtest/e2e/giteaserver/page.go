@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"golang.org/x/net/html"
@@ -14,6 +15,8 @@ import (
 type Page struct {
 	// URL is the address in the visitor's address bar.
 	URL *url.URL
+	// Via are the addresses that led here by redirects, first the one that was asked for.
+	Via []*url.URL
 	// Status is the HTTP status code.
 	Status int
 	// Header is the answer's header.
@@ -35,6 +38,10 @@ type form struct {
 
 func newPage(resp *http.Response, body []byte) (*Page, error) {
 	p := &Page{URL: resp.Request.URL, Status: resp.StatusCode, Header: resp.Header, Body: string(body)}
+	for former := resp.Request.Response; former != nil; former = former.Request.Response {
+		p.Via = append(p.Via, former.Request.URL)
+	}
+	slices.Reverse(p.Via)
 	if !strings.HasPrefix(resp.Header.Get("Content-Type"), "text/html") {
 		return p, nil
 	}

@@ -16,9 +16,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
+
+	"github.com/interactorhq/interactor/internal/realtest/e2e/child"
 )
 
 // Options says how [Start] configures Gitea. The zero value works.
@@ -99,7 +100,7 @@ func start(t testing.TB, binaryDir string, opts Options) (*Server, error) {
 		return nil, err
 	}
 	s.Alice = &User{Name: "alice", Password: password, Email: "alice@example.com", Token: token, server: s}
-	s.Bob = s.Alice.createUser(t, "bob")
+	s.Bob = s.CreateUser(t, "bob")
 	return s, nil
 }
 
@@ -232,18 +233,18 @@ func (s *Server) serve(t testing.TB) error {
 	cmd.Env, cmd.Dir = s.environ(), s.dir
 	var log bytes.Buffer // written by the process until exited is closed
 	cmd.Stdout, cmd.Stderr = &log, &log
-	exited, err := startBound(cmd)
+	exited, err := child.Start(cmd)
 	if err != nil {
 		return fmt.Errorf("gitea web: %w", err)
 	}
 	t.Cleanup(func() {
-		stop(t, cmd, exited)
+		child.Stop(t, cmd, exited, stopDeadline)
 		if t.Failed() {
 			t.Logf("gitea's log:\n%s", tail(log.String(), 4000))
 		}
 	})
 	if err := s.waitHealthy(t.Context(), exited); err != nil {
-		stop(t, cmd, exited)
+		child.Stop(t, cmd, exited, stopDeadline)
 		if strings.Contains(log.String(), "address already in use") {
 			return errPortTaken
 		}
@@ -276,19 +277,6 @@ func (s *Server) waitHealthy(ctx context.Context, exited <-chan struct{}) error 
 		case <-tick.C:
 		}
 	}
-}
-
-// stop ends the process, by its id: politely first. Calling it twice is fine.
-func stop(t testing.TB, cmd *exec.Cmd, exited <-chan struct{}) {
-	_ = cmd.Process.Signal(syscall.SIGTERM)
-	select {
-	case <-exited:
-		return
-	case <-time.After(stopDeadline):
-	}
-	t.Logf("gitea (pid %d) did not end %v after SIGTERM: killing it", cmd.Process.Pid, stopDeadline)
-	_ = cmd.Process.Kill()
-	<-exited
 }
 
 func freePort(ctx context.Context) (int, error) {

@@ -40,10 +40,11 @@ type Hook struct {
 	} `json:"config"`
 }
 
-func (u *User) createUser(t testing.TB, name string) *User {
+// CreateUser makes another user without any rights beyond his own.
+func (s *Server) CreateUser(t testing.TB, name string) *User {
 	t.Helper()
-	created := &User{Name: name, Password: password, Email: name + "@example.com", server: u.server}
-	u.Call(t, http.MethodPost, "/admin/users", map[string]any{
+	created := &User{Name: name, Password: password, Email: name + "@example.com", server: s}
+	s.Alice.Call(t, http.MethodPost, "/admin/users", map[string]any{
 		"username": name, "email": created.Email, "password": password, "must_change_password": false,
 	}, nil)
 	var token struct {
@@ -62,6 +63,14 @@ func (u *User) CreateOAuthApp(t testing.TB, redirectURIs ...string) OAuthApp {
 		"name": "interactor", "confidential_client": true, "redirect_uris": redirectURIs,
 	}, &app)
 	return app
+}
+
+// RedirectOAuthApp replaces the redirect addresses of an application.
+func (u *User) RedirectOAuthApp(t testing.TB, app OAuthApp, redirectURIs ...string) {
+	t.Helper()
+	u.Call(t, http.MethodPatch, fmt.Sprintf("/user/applications/oauth2/%d", app.ID), map[string]any{
+		"name": "interactor", "confidential_client": true, "redirect_uris": redirectURIs,
+	}, nil)
 }
 
 // DeleteOAuthApp removes an application, and with it every grant and token that it was given.
@@ -159,6 +168,14 @@ func (u *User) ListHooks(t testing.TB, repo string) []Hook {
 	t.Helper()
 	var hooks []Hook
 	u.Call(t, http.MethodGet, "/repos/"+repo+"/hooks", nil, &hooks)
+	return hooks
+}
+
+// ListOwnHooks returns the webhooks of the user, which report of all repositories that the user owns.
+func (u *User) ListOwnHooks(t testing.TB) []Hook {
+	t.Helper()
+	var hooks []Hook
+	u.Call(t, http.MethodGet, "/user/hooks", nil, &hooks)
 	return hooks
 }
 

@@ -56,7 +56,34 @@ func (v *Visitor) Deny(ctx context.Context, authURL string, user *User) (*Page, 
 
 func (v *Visitor) decide(ctx context.Context, authURL string, user *User, grant bool) (*Page, error) {
 	page, err := v.Open(ctx, authURL)
+	if err != nil {
+		return nil, err
+	}
+	return v.decideOn(ctx, page, user, grant)
+}
+
+// ConsentFrom is [Visitor.Consent] from a page of Gitea's that is open already.
+func (v *Visitor) ConsentFrom(ctx context.Context, page *Page, user *User) (*Page, error) {
+	return v.decideOn(ctx, page, user, true)
+}
+
+// DenyFrom is [Visitor.Deny] from a page of Gitea's that is open already.
+func (v *Visitor) DenyFrom(ctx context.Context, page *Page, user *User) (*Page, error) {
+	return v.decideOn(ctx, page, user, false)
+}
+
+// Press presses the button of a page's only form, anywhere, as the form stands, and returns the page
+// where its redirects end.
+func (v *Visitor) Press(ctx context.Context, page *Page) (*Page, error) {
+	if len(page.forms) != 1 {
+		return nil, page.stuck(fmt.Sprintf("the page has %d forms, not one", len(page.forms)))
+	}
+	return v.submit(ctx, page, page.forms[0])
+}
+
+func (v *Visitor) decideOn(ctx context.Context, page *Page, user *User, grant bool) (*Page, error) {
 	asked := false
+	var err error
 	for range 10 {
 		if err != nil {
 			return nil, err

@@ -1,4 +1,4 @@
-package giteaserver
+package child
 
 import (
 	"os/exec"
@@ -6,22 +6,22 @@ import (
 	"syscall"
 )
 
-// startBound starts cmd so that it cannot outlive this test binary, not even when that is killed or
-// ends by its timeout. The channel is closed when the process has ended.
-func startBound(cmd *exec.Cmd) (<-chan struct{}, error) {
+// Start starts cmd so that it cannot outlive this test binary, not even when that is killed or ends
+// by its timeout. The channel is closed when the process has ended and been waited for.
+func Start(cmd *exec.Cmd) (exited <-chan struct{}, err error) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	started, exited := make(chan error, 1), make(chan struct{})
+	started, ended := make(chan error, 1), make(chan struct{})
 	go func() {
 		// The kernel sends Pdeathsig when the thread that started the process ends (prctl(2)),
 		// so this thread has to stay until the process has.
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
-		defer close(exited)
+		defer close(ended)
 		err := cmd.Start()
 		started <- err
 		if err == nil {
 			_ = cmd.Wait()
 		}
 	}()
-	return exited, <-started
+	return ended, <-started
 }

@@ -1,12 +1,12 @@
 //go:build !linux
 
-package giteaserver
+package child
 
 import "os/exec"
 
-// startBound starts cmd; the channel is closed when the process has ended. Elsewhere than on Linux
+// Start starts cmd; the channel is closed when the process has ended. Elsewhere than on Linux
 // a test binary that is killed leaves it behind.
-func startBound(cmd *exec.Cmd) (<-chan struct{}, error) {
+func Start(cmd *exec.Cmd) (<-chan struct{}, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
