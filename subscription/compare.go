@@ -38,6 +38,42 @@ func (r *Reconciler) postpone(ctx context.Context, connection string, wait time.
 	}
 }
 
+// Settle makes the stored Subscriptions of a Connection equal to what is wanted
+// now, instead of when Run comes to it, so that their addresses are known when
+// it returns. Providers are called by Run.
+func (r *Reconciler) Settle(ctx context.Context, connection string) error {
+	for try := 1; ; try++ {
+		err := r.compareOnce(ctx, Dirty{Connection: connection})
+		if err == nil {
+			r.Wake()
+			return nil
+		}
+		if !errors.Is(err, ErrConflict) || try == 5 {
+			return err
+		}
+	}
+}
+
+// Addresses returns where a Connection's senders must be told to send by hand:
+// those of watches that no call to a provider creates.
+func (r *Reconciler) Addresses(ctx context.Context, connection string) ([]string, error) {
+	subs, err := r.cfg.Store.SubscriptionsOf(ctx, connection)
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	for _, s := range subs {
+		e, ok := r.cfg.Registry.Lookup(s.Connector)
+		if !ok || e.Subscriber != nil || s.State == Removing {
+			continue
+		}
+		if w, ok := e.Watch(s.Watch); ok && w.Intake == connector.AtSubscription {
+			out = append(out, r.address(w, s))
+		}
+	}
+	return out, nil
+}
+
 func (r *Reconciler) compareOnce(ctx context.Context, d Dirty) error {
 	conn, err := r.cfg.Connections.Connection(ctx, d.Connection)
 	if errors.Is(err, ErrNotFound) {

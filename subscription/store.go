@@ -23,7 +23,8 @@ type Intents interface {
 	// SaveComparison commits the result of a comparison, all of it or nothing: new and
 	// changed Subscriptions, and the Dirty mark removed, unless the Connection
 	// was marked again since. [ErrConflict] when a changed Subscription has
-	// another Version by now.
+	// another Version by now, or when one that is not going is there already
+	// for the Connection, Watch, Resource and Identity of a new one.
 	SaveComparison(ctx context.Context, d Dirty, create, change []Subscription) error
 
 	// MarkDirty puts a Dirty mark off, or sets one.

@@ -57,7 +57,7 @@ func (s *Store) Check(ctx context.Context) error {
 	var found []string
 	err := s.readFor(ctx, copyLimit, func(c *conn) error {
 		found = nil
-		for _, sql := range [...]string{`PRAGMA integrity_check(20)`, forwardContradictions} {
+		for _, sql := range [...]string{`PRAGMA integrity_check(20)`, forwardContradictions, watchContradictions} {
 			err := c.sql(sql).each(func(r row) error {
 				if line := r.text(0); line != "ok" {
 					found = append(found, line)

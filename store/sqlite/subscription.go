@@ -320,6 +320,9 @@ func insertSubscription(c *conn, sub subscription.Subscription) error {
 		text(sub.Watch).text(sub.Resource).text(sub.Identity).text(sub.Endpoint).text(string(sub.State)).text(sub.LastError).
 		int(int64(sub.Tries)).time(sub.Due).time(sub.RenewAt).time(sub.CreatedAt).time(sub.EndedAt).text(sub.Cursor).
 		blob(sub.Sealed).text(doc).int(sub.Version).exec()
+	if isUnique(err) {
+		return subscription.ErrConflict
+	}
 	if err != nil {
 		return err
 	}

@@ -30,6 +30,9 @@ CREATE TABLE subscription (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX subscription_connection  ON subscription (connection);
+-- Of two comparisons at the same time, one makes the intent.
+CREATE UNIQUE INDEX subscription_intent ON subscription (connection, watch, resource, identity)
+	WHERE state NOT IN ('removing', 'removed');
 CREATE INDEX subscription_endpoint    ON subscription (endpoint) WHERE state <> 'removed';
 CREATE INDEX subscription_due         ON subscription (due) WHERE due IS NOT NULL;
 CREATE INDEX subscription_leased      ON subscription (leased) WHERE leased <> 0;

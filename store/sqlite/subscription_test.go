@@ -1,7 +1,9 @@
 package sqlite
 
 import (
+	"errors"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -109,4 +111,28 @@ func TestWatchLeasesAreVoidAtOpen(t *testing.T) {
 		must(t, err)
 	}
 	must(t, s.Close())
+}
+
+func TestCheckFindsWhatNobodyGoesOnWith(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct{ name, sql, want string }{
+		{"a pending watch without a due time", `UPDATE subscription SET state = 'pending'`, "never due"},
+		{"a removed watch that is due", `UPDATE subscription SET state = 'removed', due = 1`, "removed and due"},
+		{"a closing connection that nobody marks", `UPDATE connection SET closing = 1, status = 'revoked'`, "closing"},
+		{"a poll of a watch that is gone", `INSERT INTO task (id, kind, lane, due, subscription) VALUES ('sub_2', 'poll', 'conn:x', 1, 'sub_2')`, "watch that is gone"},
+		{"a route to a watch that is gone", `INSERT INTO route VALUES ('acme', '', 'k', 'conn_1', 'sub_2')`, "leads to a watch"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			s := openTemp(t)
+			insertConnection(t, s, "conn_1", "env_a")
+			sub := subscription.Subscription{ID: "sub_1", Connection: "conn_1", State: subscription.Active, CreatedAt: time.Now()}
+			must(t, s.SaveComparison(t.Context(), subscription.Dirty{}, []subscription.Subscription{sub}, nil))
+			must(t, s.Check(t.Context()))
+			must(t, s.write(t.Context(), func(c *conn) error { return c.script(row.sql) }))
+			if err := s.Check(t.Context()); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), row.want) {
+				t.Errorf("got %v, want something with %q", err, row.want)
+			}
+		})
+	}
 }

@@ -39,6 +39,7 @@ func Subscription(t *testing.T, open func(t *testing.T) Subscriptions) {
 	}{
 		{"a subscription is kept whole", watchKeptWhole},
 		{"a comparison is committed as a whole or not at all", comparisonAtomic},
+		{"of two comparisons that make the same intent one does, until it goes", oneIntent},
 		{"a mark set while a comparison runs outlives it", markOutlives},
 		{"a mark is leased once, and found again when the lease has run out", markLeased},
 		{"a due subscription is leased once, and found again when the lease has run out", dueLeased},
@@ -59,7 +60,7 @@ func Subscription(t *testing.T, open func(t *testing.T) Subscriptions) {
 
 func newWatch(connection string, change ...func(*subscription.Subscription)) subscription.Subscription {
 	s := subscription.Subscription{
-		ID: id.New("sub", watchNow), Environment: "env_a", Connection: connection, Account: "user-1", Connector: "acme",
+		ID: id.New("sub", time.Now()), Environment: "env_a", Connection: connection, Account: "user-1", Connector: "acme",
 		Watch: "inbox", Resource: "box/1", Identity: "one", State: subscription.Pending, Due: watchNow, CreatedAt: watchNow,
 	}
 	s.Endpoint = s.ID
@@ -139,6 +140,19 @@ func comparisonAtomic(t *testing.T, s Subscriptions) {
 	if _, err := s.Subscription(t.Context(), fresh.ID); !errors.Is(err, subscription.ErrNotFound) {
 		t.Errorf("what it would have created is there: %v", err)
 	}
+}
+
+func oneIntent(t *testing.T, s Subscriptions) {
+	conn := s.Connect(t, "env_a", "k")
+	first := s.create(t, newWatch(conn))
+	again := newWatch(conn)
+	if err := s.SaveComparison(t.Context(), subscription.Dirty{}, []subscription.Subscription{again}, nil); !errors.Is(err, subscription.ErrConflict) {
+		t.Fatalf("the same intent twice: got %v, want ErrConflict", err)
+	}
+	s.create(t, newWatch(s.Connect(t, "env_b", "k")))
+	first.State = subscription.Removing
+	s.save(t, first, subscription.SaveOptions{})
+	s.create(t, again)
 }
 
 func (s Subscriptions) claimMark(t *testing.T, now time.Time) (marks []subscription.Dirty) {
@@ -339,9 +353,9 @@ func removedRemembered(t *testing.T, s Subscriptions) {
 func watchLists(t *testing.T, s Subscriptions) {
 	ctx := t.Context()
 	a, b := s.Connect(t, "env_a", "k"), s.Connect(t, "env_b", "k")
-	healthy := s.create(t, newWatch(a, func(s *subscription.Subscription) { s.State = subscription.Active }))
-	ill := s.create(t, newWatch(a, func(s *subscription.Subscription) { s.Resource, s.LastError = "box/2", "no" }))
-	other := s.create(t, newWatch(b, func(s *subscription.Subscription) { s.Environment = "env_b" }))
+	healthy := s.create(t, newWatch(a, func(s *subscription.Subscription) { s.ID, s.State = "sub_1", subscription.Active }))
+	ill := s.create(t, newWatch(a, func(s *subscription.Subscription) { s.ID, s.Resource, s.LastError = "sub_2", "box/2", "no" }))
+	other := s.create(t, newWatch(b, func(s *subscription.Subscription) { s.ID, s.Environment = "sub_3", "env_b" }))
 	for _, row := range []struct {
 		name string
 		q    subscription.Query
