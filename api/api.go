@@ -33,6 +33,10 @@ type Config struct {
 	// path at /api/v1, and tells addresses to register at providers.
 	PublicURL string
 
+	// Addresses returns where a Connection's senders must be told to send by hand,
+	// for connectors that cannot tell their provider. Defaults to nowhere.
+	Addresses func(ctx context.Context, c auth.Connection) ([]string, error)
+
 	Logger *slog.Logger     // Defaults to slog.Default()
 	Now    func() time.Time // Wall clock. Defaults to time.Now
 }
@@ -108,6 +112,9 @@ func New(cfg Config) (http.Handler, error) {
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
+	}
+	if cfg.Addresses == nil {
+		cfg.Addresses = func(context.Context, auth.Connection) ([]string, error) { return nil, nil }
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"time"
@@ -30,7 +31,11 @@ func (a *api) connections(c *call) (answer, error) {
 			list.Next = list.Items[limit-1].ID
 			break
 		}
-		list.Items = append(list.Items, connectionOf(found))
+		one, err := a.connectionOf(c.ctx, found)
+		if err != nil {
+			return answer{}, err
+		}
+		list.Items = append(list.Items, one)
 	}
 	return reply(http.StatusOK, list)
 }
@@ -44,7 +49,11 @@ func (a *api) connection(c *call) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	return reply(http.StatusOK, connectionOf(found))
+	one, err := a.connectionOf(c.ctx, found)
+	if err != nil {
+		return answer{}, err
+	}
+	return reply(http.StatusOK, one)
 }
 
 // ownConnection returns the one that the path names, if it is this Environment's.
@@ -87,7 +96,11 @@ func (a *api) connect(c *call) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	ans, err := reply(http.StatusCreated, connectionOf(made))
+	one, err := a.connectionOf(c.ctx, made)
+	if err != nil {
+		return answer{}, err
+	}
+	ans, err := reply(http.StatusCreated, one)
 	ans.header = http.Header{"Location": {a.base + "/connections/" + made.ID}}
 	return ans, err
 }
@@ -104,13 +117,15 @@ func (a *api) disconnect(c *call) (answer, error) {
 	return answer{status: http.StatusNoContent}, a.cfg.Auth.Disconnect(c.ctx, found.ID)
 }
 
-func connectionOf(c auth.Connection) Connection {
+func (a *api) connectionOf(ctx context.Context, c auth.Connection) (Connection, error) {
+	addresses, err := a.cfg.Addresses(ctx, c)
 	return Connection{
 		ID: c.ID, Connector: c.Connector, Account: c.Account, Identity: c.Identity,
 		Status: string(c.Status), Reason: c.Reason, Since: c.Since.UTC(),
 		Scopes: some(c.Scopes), MissingScopes: some(c.Missing), NeedsConsent: c.NeedsConsent,
 		LastEventAt: when(c.LastEvent), ExpiresAt: when(c.ExpiresAt), CreatedAt: c.CreatedAt.UTC(),
-	}
+		Addresses: addresses,
+	}, err
 }
 
 // when is nil for no time, so that the member is absent.

@@ -44,7 +44,9 @@ func (a *api) examine(ctx context.Context) (Health, bool) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), probeLimit)
 	defer cancel()
 	due, err := a.cfg.Store.OldestDue(ctx)
-	p.at, p.ok = now, err == nil
+	// From when it was found: those who waited for a slow store meanwhile take
+	// this answer instead of asking it again, one after another.
+	p.at, p.ok = a.cfg.Now(), err == nil
 	p.health = Health{Status: "ok", Running: a.cfg.Forwarder.Stats().Running}
 	if err != nil {
 		a.cfg.Logger.WarnContext(ctx, "api: health: the store does not answer", "error", err)

@@ -79,6 +79,10 @@ type Connection struct {
 	LastEventAt   *time.Time `json:"last_event_at,omitempty"`
 	ExpiresAt     *time.Time `json:"expires_at,omitempty"` // of the access token, which is refreshed before
 	CreatedAt     time.Time  `json:"created_at"`
+
+	// Addresses are where a person must tell the sender to send, for connectors
+	// that cannot do so themselves, such as webhook.
+	Addresses []string `json:"addresses,omitempty"`
 }
 
 // Forwarding is what is in force in the Environment: the members of its settings
