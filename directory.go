@@ -119,15 +119,14 @@ func (d *directory) subscriptionAddress(ctx context.Context, e *connector.Entry,
 		}
 		return forward.Address{}, forward.ErrAddressGone
 	}
-	s := at[0]
-	if s.Connector != e.Name {
+	if at[0].Connector != e.Name {
 		return forward.Address{}, forward.ErrNoAddress
 	}
-	w, ok := e.Watch(s.Watch)
+	w, ok := e.Watch(at[0].Watch)
 	if !ok || w.Intake != connector.AtSubscription {
 		return forward.Address{}, forward.ErrNoAddress
 	}
-	conn, err := d.auth.Get(ctx, s.Connection)
+	s, conn, err := d.alive(ctx, at)
 	if err != nil {
 		return forward.Address{}, err
 	}
@@ -175,6 +174,22 @@ func (d *directory) Deployment(ctx context.Context, environment string) (string,
 	return d.deploymentOf(ctx, environment)
 }
 
+// alive returns the first Subscription whose Connection has not ended, with it.
+// From the moment a Connection is disconnected, its addresses are gone: the
+// watch behind them may live a little longer.
+func (d *directory) alive(ctx context.Context, subs []subscription.Subscription) (subscription.Subscription, auth.Record, error) {
+	for _, s := range subs {
+		conn, err := d.auth.Get(ctx, s.Connection)
+		if err != nil {
+			return s, conn, err
+		}
+		if conn.Status != auth.Revoked {
+			return s, conn, nil
+		}
+	}
+	return subscription.Subscription{}, auth.Record{}, forward.ErrAddressGone
+}
+
 func (d *directory) deploymentOf(ctx context.Context, environment string) (string, error) {
 	env, err := d.deployments.Environment(ctx, environment)
 	if err != nil {
@@ -206,7 +221,9 @@ func (d *directory) Recipients(ctx context.Context, a forward.Address, watch str
 	var subs []subscription.Subscription
 	var err error
 	if a.Subscription != "" {
-		subs, err = d.subscriptions.At(ctx, a.Endpoint)
+		if subs, err = d.subscriptions.At(ctx, a.Endpoint); err == nil {
+			subs, err = d.allAlive(ctx, subs)
+		}
 	} else if len(keys) > 0 {
 		subs, err = d.subscriptions.Route(ctx, a.Connector, a.App, watch, keys)
 	}
@@ -226,6 +243,19 @@ func (d *directory) Recipients(ctx context.Context, a forward.Address, watch str
 			return nil, err
 		}
 		out = append(out, r)
+	}
+	return out, nil
+}
+
+func (d *directory) allAlive(ctx context.Context, subs []subscription.Subscription) (out []subscription.Subscription, err error) {
+	for _, s := range subs {
+		_, _, err := d.alive(ctx, []subscription.Subscription{s})
+		switch {
+		case err == nil:
+			out = append(out, s)
+		case !errors.Is(err, forward.ErrAddressGone):
+			return nil, err
+		}
 	}
 	return out, nil
 }

@@ -114,7 +114,7 @@ func New(cfg Config) (*Interactor, error) {
 	}
 	jsonAPI, err := api.New(api.Config{
 		Auth: in.Auth, Deployments: in.Deployments, Forwarder: in.Forwarder, Registry: reg,
-		Store: cfg.Store, PublicURL: cfg.PublicURL, Logger: cfg.Logger, Now: cfg.Now,
+		Store: cfg.Store, PublicURL: cfg.PublicURL, Addresses: in.addresses, Logger: cfg.Logger, Now: cfg.Now,
 	})
 	if err != nil {
 		return nil, err
@@ -261,6 +261,23 @@ func (in *Interactor) scopes(ctx context.Context, environment, name string) ([]s
 		}
 	}
 	return scopes, nil
+}
+
+// addresses are where a Connection's senders must be told to send by hand.
+func (in *Interactor) addresses(ctx context.Context, c auth.Connection) ([]string, error) {
+	e, ok := in.registry.Lookup(c.Connector)
+	if !ok || e.Subscriber != nil || c.Status != auth.Active {
+		return nil, nil
+	}
+	found, err := in.Subscriptions.Addresses(ctx, c.ID)
+	if err != nil || len(found) > 0 {
+		return found, err
+	}
+	// It was connected a moment ago: do not make the caller ask again.
+	if err := in.Subscriptions.Settle(ctx, c.ID); err != nil {
+		return nil, err
+	}
+	return in.Subscriptions.Addresses(ctx, c.ID)
 }
 
 // gap tells operators, and the Environment when its trigger list names it, that

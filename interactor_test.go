@@ -1,17 +1,24 @@
 package interactor_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/interactorhq/interactor"
+	"github.com/interactorhq/interactor/api"
 	"github.com/interactorhq/interactor/auth"
+	"github.com/interactorhq/interactor/connector"
 	"github.com/interactorhq/interactor/connector/gmail"
 	"github.com/interactorhq/interactor/connector/gmail/gmailtest"
+	hooks "github.com/interactorhq/interactor/connector/webhook"
+	"github.com/interactorhq/interactor/deployment"
 	"github.com/interactorhq/interactor/forward/forwardtest"
 	"github.com/interactorhq/interactor/interactortest"
 	"github.com/interactorhq/interactor/subscription"
@@ -276,4 +283,161 @@ func (s *slowWatch) RoundTrip(r *http.Request) (*http.Response, error) {
 		<-s.release
 	}
 	return resp, err
+}
+
+// The connector for any sender, from end to end over the JSON API.
+func TestWebhookConnectionOverTheAPI(t *testing.T) {
+	t.Parallel()
+	inbox := forwardtest.NewReceiver(t)
+	in := interactortest.Start(t, interactor.Config{
+		Connectors: []interactor.Connector{hooks.New(hooks.Config{})},
+		Forwarding: inbox.Settings(hooks.Received),
+	})
+	key, err := in.Deployments.IssueKey(t.Context(), deployment.KeyRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	call := func(method, path, body string) (int, string) {
+		t.Helper()
+		req, err := http.NewRequestWithContext(t.Context(), method, in.URL+"/api/v1"+path, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("x-api-key", key)
+		return do(t, req)
+	}
+	status, body := call(http.MethodPost, "/connections", `{"connector":"webhook","account":"user-42","input":{"scheme":"bearer","secret":"a-secret-of-their-own"}}`)
+	var made api.Connection
+	if err := json.Unmarshal([]byte(body), &made); err != nil || status != http.StatusCreated || len(made.Addresses) != 1 {
+		t.Fatalf("POST /connections: %d %s", status, body)
+	}
+	send := func(address, token string) int {
+		t.Helper()
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, address, strings.NewReader(`{"hello":"world"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("Authorization", "Bearer "+token)
+		status, _ := do(t, req)
+		return status
+	}
+	if got := send(made.Addresses[0], "a-secret-of-their-own"); got != http.StatusOK {
+		t.Fatalf("a good request got %d", got)
+	}
+	if ev := inbox.Next(); ev.Account != "user-42" || ev.Connection != made.ID {
+		t.Errorf("got %+v", ev)
+	}
+	if got := send(made.Addresses[0], "guessed"); got != http.StatusUnauthorized {
+		t.Errorf("a wrong token got %d", got)
+	}
+	if status, body := call(http.MethodDelete, "/connections/"+made.ID, ""); status != http.StatusNoContent {
+		t.Fatalf("DELETE: %d %s", status, body)
+	}
+	if got := send(made.Addresses[0], "a-secret-of-their-own"); got != http.StatusGone {
+		t.Errorf("the address of a disconnected connection answers %d, want 410", got)
+	}
+	inbox.None(50 * time.Millisecond)
+}
+
+func do(t *testing.T, req *http.Request) (int, string) {
+	t.Helper()
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(b)
+}
+
+// What one tenant's App signs reaches that App's Connections only, whatever the
+// request names.
+func TestOwnAppReachesItsOwnConnectionsOnly(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	google := newGoogle(t)
+	inbox := forwardtest.NewReceiver(t)
+	in := interactortest.Start(t, interactor.Config{
+		Connectors:  []interactor.Connector{gmail.New(google.Config())},
+		MultiTenant: true,
+	})
+	tenant := func(name string) (environment string, app connector.App) {
+		t.Helper()
+		dep, err := in.Deployments.Ensure(ctx, deployment.Spec{Organization: name, Forwarding: inbox.Settings(gmail.EmailSent)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		env, err := dep.Environment(deployment.Production)
+		if err != nil {
+			t.Fatal(err)
+		}
+		app = google.AddClient(name, name+"-secret", in.URL+"/oauth/callback")
+		if err := in.Auth.SetApp(ctx, env.ID, gmail.Name, app); err != nil {
+			t.Fatal(err)
+		}
+		own, err := in.Auth.App(ctx, env.ID, gmail.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := google.SetAppPush(name, in.URL+"/webhooks/gmail/"+own.ID); err != nil {
+			t.Fatal(err)
+		}
+		link, err := in.AuthURL(ctx, interactor.ConnectRequest{Connector: gmail.Name, Account: "user-of-" + name, Environment: env.ID})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.HasPrefix(link, google.URL) {
+			t.Errorf("with an own App the link is %s, want it straight at the provider", link)
+		}
+		connectGmail(t, in, google, interactor.ConnectRequest{Account: "user-of-" + name, Environment: env.ID}, "shared@example.com")
+		return env.ID, app
+	}
+	envA, _ := tenant("a")
+	envB, appB := tenant("b")
+
+	// Both Apps watch the same mailbox: each Environment gets its own event of
+	// the same occurrence.
+	google.Send(gmailtest.Mail{From: "shared@example.com", To: []string{"bob@example.com"}, Subject: "both"})
+	got := map[string]bool{inbox.Next().Environment: true, inbox.Next().Environment: true}
+	if !got[envA] || !got[envB] {
+		t.Errorf("arrived in %v, want one in each of %s and %s", got, envA, envB)
+	}
+	inbox.None(50 * time.Millisecond)
+
+	// A's Google project signs a notice for A's address that names a mailbox which
+	// only B has: nobody is reached, and A's sender is answered 2xx.
+	ownA, err := in.Auth.App(ctx, envA, gmail.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := in.Forwarder.Stats()
+	post := func(token gmailtest.Token, mailbox string) int {
+		t.Helper()
+		address := in.URL + "/webhooks/gmail/" + ownA.ID
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(google.Notification(mailbox, 1)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		token.Audience = ownA.App.Fields[gmail.FieldPushAudience]
+		req.Header.Set("Authorization", "Bearer "+google.PushToken(token))
+		status, _ := do(t, req)
+		return status
+	}
+	if status := post(gmailtest.Token{Email: ownA.App.Fields[gmail.FieldPushServiceAccount]}, "only-b@example.com"); status != http.StatusOK {
+		t.Errorf("a notice for a mailbox that A does not have got %d", status)
+	}
+	if after := in.Forwarder.Stats(); after.Nobody != before.Nobody+1 {
+		t.Errorf("counted %d notices to nobody, want %d", after.Nobody, before.Nobody+1)
+	}
+	// What B's service account signs does not verify at A's address.
+	if b := appB.Fields[gmail.FieldPushServiceAccount]; b != ownA.App.Fields[gmail.FieldPushServiceAccount] {
+		if status := post(gmailtest.Token{Email: b}, "shared@example.com"); status != http.StatusUnauthorized {
+			t.Errorf("B's signature at A's address got %d", status)
+		}
+	}
+	inbox.None(50 * time.Millisecond)
 }

@@ -141,7 +141,7 @@ func (f *Forwarder) build(r *http.Request, addr Address, body []byte) *connector
 	}
 	return &connector.Inbound{
 		Method: r.Method, URL: u, Header: r.Header, Body: body, ReceivedAt: f.now().UTC(),
-		Watch: addr.Watch, Subscription: addr.Subscription, Secrets: secrets, App: addr.AppFields,
+		Watch: addr.Watch, Subscription: addr.Subscription, Secrets: secrets, App: addr.AppFields, Values: addr.Values,
 	}
 }
 
