@@ -256,6 +256,21 @@ func deletion(t *testing.T, s Deployments) {
 		t.Errorf("the other environment's key: %v", err)
 	}
 
+	// Nothing is left of the key: it may be somebody else's now.
+	other := mustEnsure(t, s, "Other", "CRM", "Production").Environments[0].ID
+	if err := s.PutKey(ctx, deployment.Key{Environment: other, Hash: hash("dev"), IssuedAt: epoch()}, time.Time{}); err != nil {
+		t.Errorf("the key of a deleted environment for another one: %v", err)
+	}
+	if _, err := s.MarkDeleted(ctx, other, epoch()); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.EraseEnvironment(ctx, other); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.MarkDeleted(ctx, mustEnsure(t, s, "Other", "CRM").Organization, epoch()); err != nil {
+		t.Fatal(err)
+	}
+
 	gone, err = s.MarkDeleted(ctx, d.Organization, epoch())
 	if err != nil || !slices.Equal(gone, []string{prod}) {
 		t.Fatalf("MarkDeleted(%s) = %v, %v", d.Organization, gone, err)
