@@ -7,8 +7,11 @@ import (
 	"github.com/interactorhq/interactor/trigger"
 )
 
-// add puts an event and its delivery into the batch.
+// add puts an event and its delivery into the batch. The event's time is cut to
+// what the store keeps: what is delivered out of memory, and what is sent again
+// under the same id after it was read back, must be the same bytes.
 func (b *Batch) add(ev trigger.Event, now time.Time, inbound string) {
+	ev.Time = ev.Time.UTC().Truncate(time.Millisecond)
 	b.Events = append(b.Events, NewEvent{Event: ev, ReceivedAt: now, Inbound: inbound})
 	b.Tasks = append(b.Tasks, Task{
 		ID: id.New("dlv", now), Kind: Deliver, Lane: destLane(ev.Environment), Due: now, Event: ev,
