@@ -40,7 +40,7 @@ type Interactor struct {
 
 // checkForwarding reports everything that this installation cannot do of settings.
 func checkForwarding(reg *connector.Registry, cfg *Config, s forward.Settings) error {
-	err := s.Check(reg, cfg.AllowPrivateNetworks)
+	err := s.Check(reg, cfg.AllowPrivateNetworks, subscription.Gap)
 	if s.URL == "" && cfg.OnEvent == nil {
 		err = errors.Join(err, errors.New("url is missing: the address that events are sent to, such as https://app.example.com/events"))
 	}

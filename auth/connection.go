@@ -40,16 +40,6 @@ const (
 	Failed  Status = "failed"  // see Reason
 )
 
-// News about connections, as trigger names: in Config.Notify always, and
-// forwarded like any other event when a trigger list names them.
-const (
-	ConnectionCreated      = "connection.created"
-	ConnectionExpired      = "connection.expired"
-	ConnectionRevoked      = "connection.revoked"
-	ConnectionRecovered    = "connection.recovered"
-	ConnectionNeedsConsent = "connection.needs_consent"
-)
-
 // Connection is an account's authorised link to a connector.
 type Connection struct {
 	ID           string // "conn_…"; survives reconnecting

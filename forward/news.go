@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"slices"
-	"strings"
 
 	"github.com/interactorhq/interactor/internal/id"
 	"github.com/interactorhq/interactor/trigger"
@@ -21,18 +20,10 @@ const (
 // newsConnector is what stands for a connector in news.
 const newsConnector = "interactor"
 
-// isNews reports whether a trigger list entry names news, of this room or of
-// others. A connector cannot have these names.
-func isNews(f trigger.Filter) bool {
-	family, rest, ok := strings.Cut(f.Trigger, ".")
-	if !ok || rest == "" || len(f.Params) > 0 {
-		return false
-	}
-	switch family {
-	case "connection", "subscription": // the names are those rooms' affair
-		return true
-	}
-	return slices.ContainsFunc([]string{DeliveryExhausted, DestinationPaused, DestinationRecovered}, f.Covers)
+// listed reports whether a trigger list names news. Wildcards are about
+// connectors: who forwards everything that happens does not get these beside it.
+func (s Settings) listed(news string) bool {
+	return slices.ContainsFunc(s.Triggers, func(f trigger.Filter) bool { return f.Trigger == news })
 }
 
 // newsPayload is the payload of this room's news.
@@ -68,7 +59,7 @@ func (f *Forwarder) news(name string, t Task, o Outcome) trigger.Event {
 // Notify alone, or one dead receiver would make news for ever.
 func (d *done) tell(ev trigger.Event, settings Settings) {
 	d.news = append(d.news, ev)
-	if d.outcome.Task.Event.Connector != newsConnector && settings.Wants(ev.Trigger, nil) {
+	if d.outcome.Task.Event.Connector != newsConnector && settings.listed(ev.Trigger) {
 		d.wanted = append(d.wanted, ev)
 	}
 }
@@ -86,7 +77,7 @@ func (f *Forwarder) News(ctx context.Context, ev trigger.Event) error {
 	}
 	f.notify(ctx, ev)
 	settings, err := f.directory.Settings(ctx, ev.Environment)
-	if err != nil || !settings.Wants(ev.Trigger, nil) {
+	if err != nil || !settings.listed(ev.Trigger) {
 		return err
 	}
 	return f.Publish(ctx, ev)

@@ -164,9 +164,11 @@ func (s Settings) Validate() error {
 
 // Check reports, all at once, what [Settings.Validate] does and what only the
 // installation knows: triggers and params that the catalogue does not have, and
-// a URL that may not be called. Names of life-cycle news are known.
-func (s Settings) Check(catalogue *connector.Registry, allowPrivate bool) error {
+// a URL that may not be called. news are names of other rooms' news that a
+// trigger list may hold; those of this room are known.
+func (s Settings) Check(catalogue *connector.Registry, allowPrivate bool, news ...string) error {
 	var p Problems
+	news = append([]string{DeliveryExhausted, DestinationPaused, DestinationRecovered}, news...)
 	p.join(s.Validate())
 	if u, err := url.Parse(s.URL); err == nil && u.Host != "" {
 		if err := dialguard.CheckURL(u, allowPrivate); err != nil {
@@ -174,11 +176,11 @@ func (s Settings) Check(catalogue *connector.Registry, allowPrivate bool) error 
 		}
 	}
 	for i, f := range s.Triggers {
-		if f.Validate() != nil || isNews(f) {
+		if f.Validate() != nil {
 			continue
 		}
 		var wrong *connector.TriggerError
-		if err := catalogue.Check(s.Triggers[i : i+1]); errors.As(err, &wrong) {
+		if err := catalogue.Check(s.Triggers[i:i+1], news...); errors.As(err, &wrong) {
 			p.add(fmt.Sprintf("triggers[%d]", i), "names what does not exist: %w", wrong.Err)
 		}
 	}

@@ -7,15 +7,10 @@ import (
 	"github.com/interactorhq/interactor/trigger"
 )
 
-// News about watches, as trigger names: in Config.Notify always, and forwarded
-// like any other event when a trigger list names them.
-const (
-	Created   = "subscription.created"
-	Renewed   = "subscription.renewed"
-	Failed    = "subscription.failed"
-	Recovered = "subscription.recovered"
-	Gap       = "subscription.gap" // events may be missing between two times: both are in the payload
-)
+// Gap is news, as a trigger name: a provider has lost events for good. It goes to
+// Config.Notify always, and is forwarded like any other event when a trigger list
+// names it.
+const Gap = "subscription.gap"
 
 // State of a Subscription.
 type State string
