@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/url"
 	"runtime/debug"
@@ -117,7 +118,7 @@ func New(cfg Config) (http.Handler, error) {
 		cfg.Addresses = func(context.Context, auth.Connection) ([]string, error) { return nil, nil }
 	}
 	if cfg.Logger == nil {
-		cfg.Logger = slog.Default()
+		cfg.Logger = slog.Default() //nolint:forbidigo // the documented default
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -135,7 +136,6 @@ func New(cfg Config) (http.Handler, error) {
 type call struct {
 	w           http.ResponseWriter
 	r           *http.Request
-	ctx         context.Context
 	environment string            // of the key
 	params      map[string]string // of the path
 }
@@ -164,7 +164,7 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a.refuse(w, r, "", "", err)
 		return
 	}
-	c := &call{w: w, r: r, ctx: r.Context(), params: params}
+	c := &call{w: w, r: r, params: params}
 	ans, err := a.run(c, found)
 	if err != nil {
 		a.refuse(w, r, found.path, c.environment, err)
@@ -177,7 +177,7 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (a *api) run(c *call, found route) (ans answer, err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			if v == http.ErrAbortHandler {
+			if abort, ok := v.(error); ok && errors.Is(abort, http.ErrAbortHandler) {
 				panic(v)
 			}
 			err = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
@@ -188,7 +188,7 @@ func (a *api) run(c *call, found route) (ans answer, err error) {
 		if len(keys) != 1 {
 			return answer{}, unauthorized()
 		}
-		environment, err := a.cfg.Deployments.Authenticate(c.ctx, keys[0])
+		environment, err := a.cfg.Deployments.Authenticate(c.r.Context(), keys[0])
 		switch {
 		case errors.Is(err, deployment.ErrBadKey):
 			return answer{}, unauthorized()
@@ -206,9 +206,7 @@ func (a *api) run(c *call, found route) (ans answer, err error) {
 
 func (a *api) write(w http.ResponseWriter, ans answer) {
 	h := w.Header()
-	for name, values := range ans.header {
-		h[name] = values
-	}
+	maps.Copy(h, ans.header)
 	var body []byte
 	switch v := ans.body.(type) {
 	case nil:

@@ -33,7 +33,7 @@ func (a *api) setApp(c *call) (answer, error) {
 	if err := o.end(); err != nil {
 		return answer{}, err
 	}
-	before, err := a.cfg.Auth.App(c.ctx, c.environment, e.Name)
+	before, err := a.cfg.Auth.App(c.r.Context(), c.environment, e.Name)
 	if err != nil && !errors.Is(err, auth.ErrNoApp) {
 		return answer{}, err
 	}
@@ -49,10 +49,10 @@ func (a *api) setApp(c *call) (answer, error) {
 		}
 		return answer{}, badBody("", "the App is empty: give fields, or DELETE to go back to the default App")
 	}
-	if err := a.cfg.Auth.SetApp(c.ctx, c.environment, e.Name, app); err != nil {
+	if err := a.cfg.Auth.SetApp(c.r.Context(), c.environment, e.Name, app); err != nil {
 		return answer{}, err
 	}
-	now, err := a.cfg.Auth.App(c.ctx, c.environment, e.Name)
+	now, err := a.cfg.Auth.App(c.r.Context(), c.environment, e.Name)
 	if err != nil {
 		return answer{}, err
 	}
@@ -117,5 +117,5 @@ func (a *api) removeApp(c *call) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	return answer{status: http.StatusNoContent}, a.cfg.Auth.DeleteApp(c.ctx, c.environment, e.Name)
+	return answer{status: http.StatusNoContent}, a.cfg.Auth.DeleteApp(c.r.Context(), c.environment, e.Name)
 }

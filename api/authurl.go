@@ -26,7 +26,7 @@ func (a *api) authURL(c *call) (answer, error) {
 	if req.Account == "" {
 		return answer{}, missing("account", "add ?account= with the user's id on your server")
 	}
-	address, expires, err := a.cfg.Auth.URL(c.ctx, req)
+	address, expires, err := a.cfg.Auth.URL(c.r.Context(), req)
 	if err != nil {
 		return answer{}, err
 	}

@@ -95,12 +95,12 @@ func (o *object) take(name, must string, to any) (there bool) {
 
 func (o *object) text(name string, to *string) bool { return o.take(name, "a text", to) }
 
-func (o *object) texts(name string, to *[]string) bool {
-	return o.take(name, "a list of texts", to)
+func (o *object) texts(name string, to *[]string) {
+	o.take(name, "a list of texts", to)
 }
 
-func (o *object) textMap(name string, to *map[string]string) bool {
-	return o.take(name, "an object of texts", to)
+func (o *object) textMap(name string, to *map[string]string) {
+	o.take(name, "an object of texts", to)
 }
 
 func (o *object) duration(name string, to *time.Duration) bool {

@@ -80,7 +80,7 @@ func (a *api) describe(c *call, e *connector.Entry) (Connector, error) {
 	case len(e.Fields) > 0:
 		item.Auth = "fields"
 	}
-	_, err := a.cfg.Auth.App(c.ctx, c.environment, e.Name)
+	_, err := a.cfg.Auth.App(c.r.Context(), c.environment, e.Name)
 	if err != nil && !errors.Is(err, auth.ErrNoApp) {
 		return item, err
 	}

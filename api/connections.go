@@ -23,7 +23,7 @@ func (a *api) connections(c *call) (answer, error) {
 		return answer{}, err
 	}
 	list := List[Connection]{Items: []Connection{}}
-	for found, err := range a.cfg.Auth.Connections(c.ctx, sel) {
+	for found, err := range a.cfg.Auth.Connections(c.r.Context(), sel) {
 		if err != nil {
 			return answer{}, err
 		}
@@ -31,7 +31,7 @@ func (a *api) connections(c *call) (answer, error) {
 			list.Next = list.Items[limit-1].ID
 			break
 		}
-		one, err := a.connectionOf(c.ctx, found)
+		one, err := a.connectionOf(c.r.Context(), found)
 		if err != nil {
 			return answer{}, err
 		}
@@ -49,7 +49,7 @@ func (a *api) connection(c *call) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	one, err := a.connectionOf(c.ctx, found)
+	one, err := a.connectionOf(c.r.Context(), found)
 	if err != nil {
 		return answer{}, err
 	}
@@ -62,7 +62,7 @@ func (a *api) ownConnection(c *call) (auth.Connection, error) {
 	if !id.Valid("conn", wanted) {
 		return auth.Connection{}, notFound("connection", wanted)
 	}
-	found, err := a.cfg.Auth.Connection(c.ctx, wanted)
+	found, err := a.cfg.Auth.Connection(c.r.Context(), wanted)
 	if errors.Is(err, auth.ErrNotFound) || err == nil && found.Environment != c.environment {
 		return auth.Connection{}, notFound("connection", wanted)
 	}
@@ -92,11 +92,11 @@ func (a *api) connect(c *call) (answer, error) {
 	case req.Account == "":
 		return answer{}, missing("account", "give the user's id on your server")
 	}
-	made, err := a.cfg.Auth.Connect(c.ctx, req)
+	made, err := a.cfg.Auth.Connect(c.r.Context(), req)
 	if err != nil {
 		return answer{}, err
 	}
-	one, err := a.connectionOf(c.ctx, made)
+	one, err := a.connectionOf(c.r.Context(), made)
 	if err != nil {
 		return answer{}, err
 	}
@@ -114,7 +114,7 @@ func (a *api) disconnect(c *call) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	return answer{status: http.StatusNoContent}, a.cfg.Auth.Disconnect(c.ctx, found.ID)
+	return answer{status: http.StatusNoContent}, a.cfg.Auth.Disconnect(c.r.Context(), found.ID)
 }
 
 func (a *api) connectionOf(ctx context.Context, c auth.Connection) (Connection, error) {

@@ -47,8 +47,8 @@ func fail(status int, code, field, format string, args ...any) *failure {
 	return &failure{status: status, body: Error{Message: fmt.Sprintf(format, args...), Code: code, Field: field}}
 }
 
-func missing(field, format string, args ...any) *failure {
-	return fail(http.StatusBadRequest, CodeMissingParameter, field, field+" is missing: "+format, args...)
+func missing(field, advice string) *failure {
+	return fail(http.StatusBadRequest, CodeMissingParameter, field, "%s is missing: %s", field, advice)
 }
 
 func invalid(field, format string, args ...any) *failure {

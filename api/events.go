@@ -25,7 +25,7 @@ func (a *api) events(c *call) (answer, error) {
 		return answer{}, err
 	}
 	list := List[Event]{Items: []Event{}}
-	for found, err := range a.cfg.Forwarder.Events(c.ctx, sel) {
+	for found, err := range a.cfg.Forwarder.Events(c.r.Context(), sel) {
 		if err != nil {
 			return answer{}, err
 		}
@@ -57,7 +57,7 @@ func (a *api) ownEvent(c *call) (forward.Record, error) {
 	if !id.Valid("evt", wanted) {
 		return forward.Record{}, notFound("event", wanted)
 	}
-	found, err := a.cfg.Forwarder.Event(c.ctx, wanted)
+	found, err := a.cfg.Forwarder.Event(c.r.Context(), wanted)
 	if errors.Is(err, forward.ErrNotFound) || err == nil && found.Environment != c.environment {
 		return forward.Record{}, notFound("event", wanted)
 	}
@@ -73,7 +73,7 @@ func (a *api) replay(c *call) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	d, err := a.cfg.Forwarder.Replay(c.ctx, found.ID)
+	d, err := a.cfg.Forwarder.Replay(c.r.Context(), found.ID)
 	if err != nil {
 		return answer{}, err
 	}
@@ -117,7 +117,7 @@ func (a *api) sendExample(c *call) (answer, error) {
 	if len(account) > maxAccount {
 		return answer{}, badBody("account", "account has more than %d bytes", maxAccount)
 	}
-	made, err := a.cfg.Forwarder.SendExample(c.ctx, c.environment, trigger, account)
+	made, err := a.cfg.Forwarder.SendExample(c.r.Context(), c.environment, trigger, account)
 	if err != nil {
 		return answer{}, err
 	}

@@ -11,8 +11,10 @@ import (
 // The document is for generators of clients, and for people who read.
 func ExampleOpenAPI() {
 	var document struct {
-		OpenAPI string
-		Paths   map[string]map[string]struct{ Summary string }
+		OpenAPI string `json:"openapi"`
+		Paths   map[string]map[string]struct {
+			Summary string `json:"summary"`
+		} `json:"paths"`
 	}
 	if err := json.Unmarshal(api.OpenAPI(), &document); err != nil {
 		log.Fatal(err)

@@ -14,7 +14,7 @@ func (a *api) forwarding(c *call) (answer, error) {
 	if err := parseQuery(c.r).end(); err != nil {
 		return answer{}, err
 	}
-	f, err := a.cfg.Deployments.Forwarding(c.ctx, c.environment)
+	f, err := a.cfg.Deployments.Forwarding(c.r.Context(), c.environment)
 	if err != nil {
 		return answer{}, err
 	}
@@ -22,7 +22,7 @@ func (a *api) forwarding(c *call) (answer, error) {
 }
 
 func (a *api) replyForwarding(c *call, f deployment.Forwarding) (answer, error) {
-	reason, since, err := a.cfg.Forwarder.Paused(c.ctx, c.environment)
+	reason, since, err := a.cfg.Forwarder.Paused(c.r.Context(), c.environment)
 	if err != nil {
 		return answer{}, err
 	}
@@ -50,7 +50,7 @@ func (a *api) setForwarding(c *call) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	f, err := a.cfg.Deployments.EditForwarding(c.ctx, c.environment, func(s *forward.Settings) error {
+	f, err := a.cfg.Deployments.EditForwarding(c.r.Context(), c.environment, func(s *forward.Settings) error {
 		merged := next
 		// Only what is this Environment's own is kept: the Deployment's header
 		// value is not for an address that a key can choose.
@@ -84,8 +84,7 @@ func readSettings(body []byte) (s forward.Settings, keepValue bool, err error) {
 		return s, false, err
 	}
 	if err := json.Unmarshal(body, &s); err != nil {
-		var problems forward.Problems
-		if errors.As(err, &problems) {
+		if problems, ok := errors.AsType[forward.Problems](err); ok {
 			return s, false, refused(&deployment.InvalidError{Err: problems})
 		}
 		return s, false, badBody("", "%s", bare(err))
@@ -101,5 +100,5 @@ func (a *api) removeForwarding(c *call) (answer, error) {
 	if err := parseQuery(c.r).end(); err != nil {
 		return answer{}, err
 	}
-	return answer{status: http.StatusNoContent}, a.cfg.Deployments.SetForwarding(c.ctx, c.environment, forward.Settings{})
+	return answer{status: http.StatusNoContent}, a.cfg.Deployments.SetForwarding(c.r.Context(), c.environment, forward.Settings{})
 }

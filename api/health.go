@@ -23,7 +23,7 @@ const (
 
 // health serves GET /healthz.
 func (a *api) health(c *call) (answer, error) {
-	health, ok := a.examine(c.ctx)
+	health, ok := a.examine(c.r.Context())
 	if !ok {
 		ans, err := reply(http.StatusServiceUnavailable, health)
 		ans.header = http.Header{"Retry-After": {"5"}}

@@ -68,7 +68,7 @@ func (a *api) serveOnce(c *call, found route) (answer, error) {
 		Request: digest(c.r.Method, c.r.URL.EscapedPath(), c.r.URL.RawQuery, string(body)),
 		Until:   now.Add(keepClaim),
 	}
-	there, claimed, err := a.cfg.Store.ClaimAnswer(c.ctx, claim, now)
+	there, claimed, err := a.cfg.Store.ClaimAnswer(c.r.Context(), claim, now)
 	switch {
 	case err != nil:
 		return answer{}, fmt.Errorf("claiming an answer: %w", err)
@@ -83,7 +83,7 @@ func (a *api) serveOnce(c *call, found route) (answer, error) {
 	}
 
 	// What follows is recorded also when the client goes away.
-	kept := context.WithoutCancel(c.ctx)
+	kept := context.WithoutCancel(c.r.Context())
 	done := false
 	defer func() {
 		if !done {

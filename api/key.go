@@ -30,7 +30,7 @@ func (a *api) rotateKey(c *call) (answer, error) {
 		return answer{}, badBody("grace", "grace must be between 0s and %s", deployment.MaxGrace)
 	}
 	now := a.cfg.Now()
-	key, err := a.cfg.Deployments.IssueKey(c.ctx, deployment.KeyRequest{Environment: c.environment, Grace: grace})
+	key, err := a.cfg.Deployments.IssueKey(c.r.Context(), deployment.KeyRequest{Environment: c.environment, Grace: grace})
 	if err != nil {
 		return answer{}, err
 	}

@@ -20,9 +20,8 @@ func TestKeysThatOpenNothing(t *testing.T) {
 	in := install(t)
 	conn, ev := in.connect(t, in.key, "user-1").ID, in.example(t, in.key).ID
 	replaced := in.devKey
-	ended := ""
-	var err error
-	if ended, err = in.deployments.IssueKey(t.Context(), deployment.KeyRequest{Environment: in.dev}); err != nil {
+	ended, err := in.deployments.IssueKey(t.Context(), deployment.KeyRequest{Environment: in.dev})
+	if err != nil {
 		t.Fatal(err)
 	}
 	if in.devKey, err = in.deployments.IssueKey(t.Context(), deployment.KeyRequest{Environment: in.dev, Grace: time.Minute}); err != nil {

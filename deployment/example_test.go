@@ -3,7 +3,6 @@ package deployment_test
 import (
 	"context"
 	"fmt"
-	"log"
 	"os"
 	"path/filepath"
 
@@ -19,19 +18,13 @@ import (
 func ExampleService_Ensure() {
 	ctx := context.Background()
 	dir, err := os.MkdirTemp("", "interactor")
-	if err != nil {
-		log.Fatal(err)
-	}
+	must(err)
 	defer os.RemoveAll(dir)
 	store, err := sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(dir, "interactor.db")})
-	if err != nil {
-		log.Fatal(err)
-	}
+	must(err)
 	defer store.Close()
 	deployments, err := deployment.New(deployment.Config{Store: store, Keeper: seal.Keyring{seal.NewKey()}})
-	if err != nil {
-		log.Fatal(err)
-	}
+	must(err)
 
 	crm, err := deployments.Ensure(ctx, deployment.Spec{
 		Organization: "Acme",
@@ -41,26 +34,22 @@ func ExampleService_Ensure() {
 			Triggers: trigger.List("gmail.email.sent"),
 		},
 	})
-	if err != nil {
-		log.Fatal(err)
-	}
+	must(err)
 	production, err := crm.Environment(deployment.Production)
-	if err != nil {
-		log.Fatal(err)
-	}
+	must(err)
 	key, err := deployments.IssueKey(ctx, deployment.KeyRequest{Environment: production.ID})
-	if err != nil {
-		log.Fatal(err)
-	}
+	must(err)
 
 	who, err := deployments.Authenticate(ctx, key)
-	if err != nil {
-		log.Fatal(err)
-	}
+	must(err)
 	f, err := deployments.Forwarding(ctx, who.ID)
-	if err != nil {
-		log.Fatal(err)
-	}
+	must(err)
 	fmt.Println(who.Name, f.From, f.Settings.URL, len(f.Settings.Secrets))
 	// Output: Production deployment https://acme.example/events 1
+}
+
+func must(err error) {
+	if err != nil {
+		panic(err)
+	}
 }

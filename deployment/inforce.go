@@ -105,13 +105,15 @@ func newCache() cache { return cache{slots: new(sync.Map), size: new(atomic.Int6
 
 func (c *cache) slot(environment string) *slot {
 	if found, ok := c.slots.Load(environment); ok {
-		return found.(*slot)
+		known, _ := found.(*slot) // nothing else is put there
+		return known
 	}
 	found, loaded := c.slots.LoadOrStore(environment, &slot{loading: make(chan struct{}, 1)})
 	if !loaded && c.size.Add(1) > maxSlots {
 		c.evict(environment)
 	}
-	return found.(*slot)
+	known, _ := found.(*slot)
+	return known
 }
 
 // evict drops some slot other than the new one. Those who hold it go on with it.

@@ -257,8 +257,8 @@ func TestEnsureRefuses(t *testing.T) {
 			}
 		}
 	}
-	for o := range r.Organizations(t.Context()) {
-		t.Errorf("a refused Spec left %+v", o)
+	for o, err := range r.Organizations(t.Context()) {
+		t.Errorf("a refused Spec left %+v, %v", o, err)
 	}
 }
 
@@ -324,8 +324,8 @@ func TestDeleteAndErase(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for id := range r.Deleted(t.Context()) {
-		t.Errorf("%s is still waiting", id)
+	for id, err := range r.Deleted(t.Context()) {
+		t.Errorf("%s is still waiting, %v", id, err)
 	}
 	if err := r.Delete(t.Context(), d.ID); !errors.Is(err, deployment.ErrNotFound) {
 		t.Errorf("Delete of what is gone: %v", err)
