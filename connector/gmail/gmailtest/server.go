@@ -89,7 +89,7 @@ func NewServer() *Server {
 		key:    sync.OnceValue(newKey),
 		now:    time.Now,
 		// Google's ids are large; a large start shows a number that went through a float64.
-		sequence:  0x19ab3c5d7e9f0a1b,
+		sequence:  uint64(time.Now().UnixMilli()) << 20, // like Gmail's ids, and never those of an earlier Server
 		clients:   map[string]*client{},
 		projects:  map[string]*project{},
 		requests:  map[string]*authRequest{},
