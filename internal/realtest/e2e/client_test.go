@@ -6,10 +6,12 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/interactorhq/interactor/api"
+	"github.com/interactorhq/interactor/internal/realtest/e2e/giteaserver"
 )
 
 // client calls the JSON API of a service.
@@ -82,6 +84,16 @@ func (c client) authURL(t *testing.T, connector, account string) string {
 		t.Fatalf("the auth-url endpoint answered %d %s, want 200", got.status, got.body)
 	}
 	return string(got.body)
+}
+
+// useOwnApp gives the Environment its own OAuth client at Gitea.
+func (c client) useOwnApp(t *testing.T, app giteaserver.OAuthApp) {
+	t.Helper()
+	var stored api.App
+	c.want(t, http.StatusOK, http.MethodPut, "/apps/gitea", object{"client_id": app.ClientID, "client_secret": app.ClientSecret}, &stored)
+	if stored.ClientID != app.ClientID || !slices.Equal(stored.SecretsSet, []string{"client_secret"}) || stored.RedirectURI != c.base+"/oauth/callback" {
+		t.Fatalf("PUT /apps/gitea answered %+v", stored)
+	}
 }
 
 // connections lists those of an account.

@@ -1,7 +1,6 @@
 package e2e_test
 
 import (
-	"context"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -13,11 +12,9 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/interactorhq/interactor"
 	"github.com/interactorhq/interactor/api"
 	connectorwebhook "github.com/interactorhq/interactor/connector/webhook"
 	"github.com/interactorhq/interactor/store/sqlite"
-	"github.com/interactorhq/interactor/subscription"
 	"github.com/interactorhq/interactor/webhook"
 )
 
@@ -40,9 +37,9 @@ func TestKill(t *testing.T) { //nolint:paralleltest // it says how long recovery
 	s := newService(t, object{"webhook": object{}}, object{
 		"url": inbox.url, "secrets": []string{signing}, "triggers": []string{connectorwebhook.Received}, "retry": retry,
 	})
+	s.start(t)
 	from := newSender(t, connectSender(t, s, sending), sending)
 
-	s.start(t)
 	stop, finished := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(finished)
@@ -89,7 +86,6 @@ func TestKill(t *testing.T) { //nolint:paralleltest // it says how long recovery
 // connectSender connects the account sender by the API and returns the address that it got.
 func connectSender(t *testing.T, s *service, secret string) string {
 	t.Helper()
-	s.start(t)
 	var made api.Connection
 	s.want(t, http.StatusCreated, http.MethodPost, "/connections", object{
 		"connector": connectorwebhook.Name, "account": "sender",
@@ -98,49 +94,14 @@ func connectSender(t *testing.T, s *service, secret string) string {
 	if made.Status != "active" {
 		t.Fatalf("the connection is %+v, want it active", made)
 	}
-	s.stop(t)
-	return s.base + "/webhooks/webhook/" + endpoint(t, s, made.ID)
-}
-
-// endpoint asks the Go API over the stopped service's database which address a connection has.
-func endpoint(t *testing.T, s *service, connection string) string {
-	t.Helper()
-	db, err := sqlite.Open(t.Context(), sqlite.Config{Path: s.database()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := db.Close(); err != nil {
-			t.Error(err)
-		}
-	}()
-	in, err := interactor.New(interactor.Config{
-		PublicURL: s.base, Store: db, SealingKeys: s.config["sealing_keys"].([]string),
-		Connectors: []interactor.Connector{connectorwebhook.New(connectorwebhook.Config{})},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	ran := make(chan error, 1)
-	go func() { ran <- in.Run(ctx) }() // in case it was stopped before it had made the address
-	defer func() {
-		cancel()
-		if err := <-ran; err != nil {
-			t.Error(err)
-		}
-	}()
-	var found string
 	waitUntil(t, arrivalDeadline, "the connection has an address", func() bool {
-		for sub, err := range in.Subscriptions.Subscriptions(ctx, subscription.Query{Environment: "*", Connection: connection}) {
-			if err != nil {
-				t.Fatal(err)
-			}
-			found = sub.Endpoint
-		}
-		return found != ""
+		s.want(t, http.StatusOK, http.MethodGet, "/connections/"+made.ID, nil, &made)
+		return len(made.Addresses) == 1
 	})
-	return found
+	if address := made.Addresses[0]; !strings.HasPrefix(address, s.base+"/webhooks/webhook/sub_") {
+		t.Fatalf("the connection's address is %s", address)
+	}
+	return made.Addresses[0]
 }
 
 // waitForAll waits until all that was acknowledged has arrived, and returns for each event of the

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 
@@ -179,6 +180,27 @@ func (b *Browser) Title(t testing.TB) string {
 func (b *Browser) Resize(t testing.TB, width, height int64) {
 	t.Helper()
 	must(t, b, "resize", chromedp.EmulateViewport(width, height))
+}
+
+// Dark makes pages see a person who prefers dark colours, or light ones again.
+func (b *Browser) Dark(t testing.TB, dark bool) {
+	t.Helper()
+	scheme := "light"
+	if dark {
+		scheme = "dark"
+	}
+	ctx, cancel := context.WithTimeout(b.ctx, stepDeadline)
+	defer cancel()
+	preference := emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}}
+	if _, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, preference); err != nil {
+		t.Fatalf("browser: prefer %s colours: %v", scheme, err)
+	}
+}
+
+// True says what a JavaScript expression is now.
+func (b *Browser) True(t testing.TB, expression string) bool {
+	t.Helper()
+	return must(t, b, "evaluate "+expression, chromedp.Evaluate[bool](expression))
 }
 
 // Screenshot saves a picture of the whole page as name.png and returns the file's path. It lies in

@@ -46,6 +46,12 @@ func TestBrowser(t *testing.T) {
 	if problems := b.Problems(); len(problems) != 0 {
 		t.Errorf("a sound page has the problems %q, want none", problems)
 	}
+	for _, dark := range []bool{true, false} {
+		b.Dark(t, dark)
+		if got := b.True(t, `matchMedia("(prefers-color-scheme: dark)").matches`); got != dark {
+			t.Errorf("after Dark(%v) the page sees %v", dark, got)
+		}
+	}
 	b.Type(t, "input[name=who]", "Ada")
 	address, status := b.Follow(t, "button")
 	if address != site.URL+"/greet" || status != http.StatusAccepted {

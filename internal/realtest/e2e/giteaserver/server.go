@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -220,12 +221,16 @@ func (s *Server) createAdmin(ctx context.Context, name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	lines := strings.Fields(out)
-	if len(lines) == 0 {
+	// Log lines can stand before and behind it.
+	token := accessToken.FindString(out)
+	if token == "" {
 		return "", errors.New("gitea admin user generate-access-token printed no token")
 	}
-	return lines[len(lines)-1], nil
+	return token, nil
 }
+
+// accessToken is a line that is a token.
+var accessToken = regexp.MustCompile(`(?m)^[0-9a-f]{40}$`)
 
 // serve starts `gitea web`, waits until it is healthy and registers its end with t.
 func (s *Server) serve(t testing.TB) error {

@@ -65,14 +65,6 @@ func (u *User) CreateOAuthApp(t testing.TB, redirectURIs ...string) OAuthApp {
 	return app
 }
 
-// RedirectOAuthApp replaces the redirect addresses of an application.
-func (u *User) RedirectOAuthApp(t testing.TB, app OAuthApp, redirectURIs ...string) {
-	t.Helper()
-	u.Call(t, http.MethodPatch, fmt.Sprintf("/user/applications/oauth2/%d", app.ID), map[string]any{
-		"name": "interactor", "confidential_client": true, "redirect_uris": redirectURIs,
-	}, nil)
-}
-
 // DeleteOAuthApp removes an application, and with it every grant and token that it was given.
 func (u *User) DeleteOAuthApp(t testing.TB, app OAuthApp) {
 	t.Helper()
