@@ -41,13 +41,20 @@ type Interactor struct {
 // checkForwarding reports everything that this installation cannot do of settings.
 func checkForwarding(reg *connector.Registry, cfg *Config, s forward.Settings) error {
 	err := s.Check(reg, cfg.AllowPrivateNetworks, subscription.Gap)
+	var wrong forward.Problems
+	if err != nil && !errors.As(err, &wrong) {
+		return err
+	}
 	if s.URL == "" && cfg.OnEvent == nil {
-		err = errors.Join(err, errors.New("url is missing: the address that events are sent to, such as https://app.example.com/events"))
+		wrong = append(wrong, forward.Problem{Field: "url", Err: errors.New("is missing: give the address that events are sent to, such as https://app.example.com/events")})
 	}
 	if len(s.Triggers) == 0 {
-		err = errors.Join(err, errors.New(`triggers is empty, so nothing would be forwarded: name some, or "*" for all`))
+		wrong = append(wrong, forward.Problem{Field: "triggers", Err: errors.New(`is empty, so nothing would be forwarded: name some, or "*" for all`)})
 	}
-	return err
+	if len(wrong) == 0 {
+		return nil
+	}
+	return wrong
 }
 
 // New checks cfg and returns an Interactor. It starts nothing and opens no

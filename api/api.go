@@ -58,6 +58,7 @@ type Auth interface {
 // Deployments is what the API needs of [deployment.Service].
 type Deployments interface {
 	Authenticate(ctx context.Context, key string) (deployment.Environment, error)
+	Current(ctx context.Context, key string) error
 	IssueKey(ctx context.Context, req deployment.KeyRequest) (string, error)
 	Forwarding(ctx context.Context, id string) (deployment.Forwarding, error)
 	EditForwarding(ctx context.Context, id string, edit func(*forward.Settings) error) (deployment.Forwarding, error)

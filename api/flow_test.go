@@ -354,6 +354,9 @@ func TestRotateKey(t *testing.T) {
 	if !works(second.Key) || !works(third.Key) || third.OldKeyValidUntil == nil || !third.OldKeyValidUntil.Equal(in.config.Now().Add(time.Hour)) {
 		t.Errorf("with grace: %+v", third)
 	}
+	if got := in.call(t, "POST", "/api-key", second.Key, ""); got.status != 401 {
+		t.Errorf("a key in its grace period issued a new one: %d", got.status)
+	}
 	in.now.Add(time.Hour.Milliseconds())
 	if works(second.Key) || !works(third.Key) {
 		t.Error("after the grace the old key still works, or the new one does not")

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"errors"
 	"net/http"
 	"strings"
 	"time"
@@ -28,6 +29,12 @@ func (a *api) rotateKey(c *call) (answer, error) {
 	}
 	if grace < 0 || grace > deployment.MaxGrace {
 		return answer{}, badBody("grace", "grace must be between 0s and %s", deployment.MaxGrace)
+	}
+	switch err := a.cfg.Deployments.Current(c.r.Context(), c.r.Header.Get("X-Api-Key")); {
+	case errors.Is(err, deployment.ErrBadKey):
+		return answer{}, unauthorized()
+	case err != nil:
+		return answer{}, err
 	}
 	now := a.cfg.Now()
 	key, err := a.cfg.Deployments.IssueKey(c.r.Context(), deployment.KeyRequest{Environment: c.environment, Grace: grace})

@@ -68,22 +68,38 @@ func (s *Service) IssueKey(ctx context.Context, req KeyRequest) (string, error) 
 // [ErrBadKey]. It asks the store each time, so that a replaced key is refused at
 // once; only what cannot be a key is refused without asking.
 func (s *Service) Authenticate(ctx context.Context, key string) (Environment, error) {
+	e, _, err := s.authenticate(ctx, key)
+	return e, err
+}
+
+// Current returns [ErrBadKey] for a key that Authenticate takes only because of
+// its grace period. Such a key must not be able to issue a new one: whoever holds
+// a key that leaked would outlive its replacement.
+func (s *Service) Current(ctx context.Context, key string) error {
+	_, k, err := s.authenticate(ctx, key)
+	if err == nil && !k.Until.IsZero() {
+		return ErrBadKey
+	}
+	return err
+}
+
+func (s *Service) authenticate(ctx context.Context, key string) (Environment, Key, error) {
 	if !plausible(key) {
-		return Environment{}, ErrBadKey
+		return Environment{}, Key{}, ErrBadKey
 	}
 	hash := hashKey(key)
 	e, k, err := s.store.EnvironmentByKey(ctx, hash)
 	switch {
 	case errors.Is(err, ErrNotFound):
-		return Environment{}, ErrBadKey
+		return Environment{}, Key{}, ErrBadKey
 	case err != nil:
-		return Environment{}, err
+		return Environment{}, Key{}, err
 	case subtle.ConstantTimeCompare(hash, k.Hash) != 1, k.Environment != e.ID:
-		return Environment{}, ErrBadKey // whatever a store takes for equal
+		return Environment{}, Key{}, ErrBadKey // whatever a store takes for equal
 	case !k.Until.IsZero() && !s.now().Before(k.Until):
-		return Environment{}, ErrBadKey
+		return Environment{}, Key{}, ErrBadKey
 	}
-	return e, nil
+	return e, k, nil
 }
 
 // hashKey is a plain hash on purpose. A key has 256 random bits, so that nobody
