@@ -9,6 +9,7 @@ import (
 
 	"github.com/interactorhq/interactor/connector"
 	"github.com/interactorhq/interactor/internal/id"
+	"github.com/interactorhq/interactor/seal"
 )
 
 // OwnApp is an Environment's own App with its secrets. It prints without them.
@@ -31,7 +32,9 @@ func (a *Authorizer) CallbackURL() string { return a.callbackURL() }
 // SetApp makes an environment use its own OAuth client for a connector; the zero
 // App goes back to the default one. Its id, and with it its webhook address, stays
 // when it is replaced. Existing connections keep the App they were made with until
-// they reconnect. An [*InputError] names the fields that are missing or refused.
+// they reconnect. While there are any, an App with their client id cannot move to
+// another server, to which their tokens would then be sent. An [*InputError] names
+// the fields that are missing or refused.
 func (a *Authorizer) SetApp(ctx context.Context, environment, connectorName string, app connector.App) error {
 	if zeroApp(app) {
 		return a.DeleteApp(ctx, environment, connectorName)
@@ -59,6 +62,9 @@ func (a *Authorizer) SetApp(ctx context.Context, environment, connectorName stri
 		return bad
 	}
 	app.Fields, app.Scopes = fields, union(app.Scopes)
+	if err := checkAppSize(e.Name, app); err != nil {
+		return err
+	}
 	return a.changeApp(ctx, env, e.Name, func(rec *AppRecord, c *sealedApp) error {
 		if old := c.Current; !zeroApp(old) && old.ClientID != app.ClientID {
 			c.Former = append([]connector.App{old}, c.Former...)
@@ -67,6 +73,9 @@ func (a *Authorizer) SetApp(ctx context.Context, environment, connectorName stri
 		if err != nil {
 			return fmt.Errorf("auth: connections of App %s: %w", rec.ID, err)
 		}
+		if err := checkMove(e, used, append([]connector.App{c.Current}, c.Former...), app); err != nil {
+			return err
+		}
 		c.Former = slices.DeleteFunc(c.Former, func(f connector.App) bool {
 			return f.ClientID == app.ClientID || !slices.Contains(used, f.ClientID)
 		})
@@ -74,6 +83,55 @@ func (a *Authorizer) SetApp(ctx context.Context, environment, connectorName stri
 		rec.ClientID, rec.External, rec.Deleted = app.ClientID, false, false
 		return nil
 	})
+}
+
+// checkMove refuses to send the tokens of Connections to another server than the
+// one that gave them: whoever may set an App may not see them.
+func checkMove(e *connector.Entry, used []string, former []connector.App, app connector.App) error {
+	if !slices.Contains(used, app.ClientID) {
+		return nil
+	}
+	i := slices.IndexFunc(former, func(f connector.App) bool { return !zeroApp(f) && f.ClientID == app.ClientID })
+	if i < 0 {
+		return nil
+	}
+	for _, name := range e.AppAddresses() {
+		if former[i].Fields[name] != app.Fields[name] {
+			return &InputError{Connector: e.Name, Invalid: map[string]string{
+				name: name + " cannot change while there are connections made with this client id, whose tokens would be sent there: disconnect them first",
+			}}
+		}
+	}
+	return nil
+}
+
+// Bounds of an App, in bytes: it is sealed in one piece, with those before it.
+const (
+	maxClientID     = 1 << 10
+	maxClientSecret = 16 << 10 // some are private keys
+	maxApp          = 32 << 10 // as JSON
+)
+
+func checkAppSize(connectorName string, app connector.App) error {
+	plain, err := json.Marshal(app)
+	if err != nil {
+		return fmt.Errorf("auth: encode App: %w", err)
+	}
+	bad := &InputError{Connector: connectorName, Invalid: make(map[string]string)}
+	for _, part := range []struct {
+		name      string
+		size, max int
+	}{
+		{"client_id", len(app.ClientID), maxClientID},
+		{"client_secret", len(app.ClientSecret), maxClientSecret},
+		{"fields", len(plain), maxApp},
+	} {
+		if part.size > part.max {
+			bad.Invalid[part.name] = fmt.Sprintf("%s has %d bytes: at most %d are possible", part.name, part.size, part.max)
+			return bad
+		}
+	}
+	return nil
 }
 
 // DeleteApp goes back to the default App. Existing connections keep the App they
@@ -174,6 +232,11 @@ func (a *Authorizer) changeApp(ctx context.Context, env, connectorName string, c
 			plain, err := json.Marshal(c)
 			if err != nil {
 				return fmt.Errorf("auth: encode App: %w", err)
+			}
+			if len(plain) > seal.MaxPlaintext {
+				return &InputError{Connector: connectorName, Invalid: map[string]string{
+					"client_id": fmt.Sprintf("client_id cannot change once more while connections live on %d Apps before it: let them reconnect first", len(c.Former)),
+				}}
 			}
 			if rec.Sealed, err = a.seal(ctx, rec.ID, appField, plain); err != nil {
 				return err

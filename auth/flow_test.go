@@ -78,7 +78,7 @@ func TestOwnAppLeadsStraightToProvider(t *testing.T) {
 		t.Fatalf("callback: %d\n%s", res.Code, res.Body)
 	}
 	r := f.record(t, f.only(t))
-	want := "https://app.example.com/done?account=user-42&connection=" + r.ID + "&connector=acme&keep=1&status=success"
+	want := "https://app.example.com/done?keep=1&account=user-42&connection=" + r.ID + "&connector=acme&status=success"
 	if got := res.Header().Get("Location"); got != want {
 		t.Errorf("sent to %q, want %q", got, want)
 	}

@@ -136,6 +136,10 @@ func (a *Authorizer) postContinue(w http.ResponseWriter, r *http.Request, raw st
 	}
 	req := t.Request
 	req.Input = values
+	if req.checkSize() != nil {
+		a.pages.fail(w, http.StatusRequestEntityTooLarge, failurePage{Title: "That was too much", Text: "What was entered is too long."})
+		return
+	}
 	if e.OAuth == nil {
 		rec, err := a.connectFields(ctx, e, req, hashID(ticketField, raw), a.confirm(r))
 		a.finishConnect(ctx, w, e, outcome{state: state{Request: req, Ticket: raw, Until: t.Until}, record: rec, err: err})

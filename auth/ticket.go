@@ -17,7 +17,15 @@ import (
 	"github.com/interactorhq/interactor/internal/id"
 )
 
-const maxAccount = 512 // bytes
+// Bounds of a request, in bytes. Tickets and states are sealed in one piece, and
+// the address of the provider must still fit into a browser.
+const (
+	maxAccount  = 512
+	maxHint     = 512
+	maxRedirect = 4 << 10
+	maxScopes   = 8 << 10  // all of them together
+	maxRequest  = 48 << 10 // as JSON
+)
 
 // request is a checked ConnectRequest, as tickets and states carry it.
 type request struct {
@@ -122,10 +130,38 @@ func (a *Authorizer) check(req ConnectRequest) (request, *connector.Entry, error
 	if err := a.checkRedirect(req.RedirectURL); err != nil {
 		return request{}, nil, err
 	}
-	return request{
+	r := request{
 		Environment: env, Connector: e.Name, Account: req.Account, Redirect: req.RedirectURL, SkipInput: req.SkipInput,
 		Input: maps.Clone(req.Input), Scopes: union(req.Scopes), LoginHint: req.LoginHint,
-	}, e, nil
+	}
+	return r, e, r.checkSize()
+}
+
+func (r *request) checkSize() error {
+	scopes := 0
+	for _, s := range r.Scopes {
+		scopes += len(s)
+	}
+	for _, part := range []struct {
+		field     string
+		size, max int
+	}{
+		{"redirectUrl", len(r.Redirect), maxRedirect},
+		{"loginHint", len(r.LoginHint), maxHint},
+		{"scope", scopes, maxScopes},
+	} {
+		if part.size > part.max {
+			return &RequestError{part.field, fmt.Sprintf("has %d bytes: at most %d are possible", part.size, part.max)}
+		}
+	}
+	whole, err := json.Marshal(r)
+	if err != nil {
+		return fmt.Errorf("auth: encode request: %w", err)
+	}
+	if len(whole) > maxRequest {
+		return &RequestError{"input", fmt.Sprintf("is too large: with all else the request has %d bytes, at most %d are possible", len(whole), maxRequest)}
+	}
+	return nil
 }
 
 // checkRedirect allows addresses at one of the RedirectOrigins: same scheme,
@@ -224,15 +260,22 @@ func (r request) returnURL(outcome url.Values) string {
 	if err != nil {
 		return r.Redirect
 	}
-	q := u.Query()
-	for _, name := range []string{"status", "error", "connector", "account", "connection"} {
-		q.Del(name) // nobody else's outcome
-	}
 	outcome.Set("connector", r.Connector)
 	outcome.Set("account", r.Account)
-	for name, v := range outcome {
-		q[name] = slices.Clone(v)
+	// What stood there stays as it was written, but for somebody else's outcome.
+	var kept []string
+	for part := range strings.SplitSeq(u.RawQuery, "&") {
+		name, _, _ := strings.Cut(part, "=")
+		if name, err := url.QueryUnescape(name); part == "" || err == nil && slices.Contains(outcomeNames(), name) {
+			continue
+		}
+		kept = append(kept, part)
 	}
-	u.RawQuery = q.Encode()
+	u.RawQuery = strings.Join(append(kept, outcome.Encode()), "&")
 	return u.String()
+}
+
+// outcomeNames are the parameters that tell RedirectURL how it ended.
+func outcomeNames() []string {
+	return []string{"status", "error", "connector", "account", "connection"}
 }

@@ -1,6 +1,7 @@
 package connector
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -87,4 +88,28 @@ func (s Secret) Field() (app, connection string) {
 		return "", f
 	}
 	return "", ""
+}
+
+// AppAddresses returns the names of those AppFields that an address is made of,
+// such as that of a self-hosted server: where credentials are sent to.
+func (d Description) AppAddresses() []string {
+	var all []Template
+	for _, t := range d.Endpoints {
+		all = append(all, t)
+	}
+	if o := d.OAuth; o != nil {
+		all = append(all, o.Authorize, o.Token.URL)
+		for _, r := range []*Request{o.Refresh, o.Revoke} {
+			if r != nil {
+				all = append(all, r.URL)
+			}
+		}
+	}
+	var names []string
+	for _, f := range d.AppFields {
+		if slices.ContainsFunc(all, func(t Template) bool { return slices.Contains(t.Names(), "app."+f.Name) }) {
+			names = append(names, f.Name)
+		}
+	}
+	return names
 }
