@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -119,9 +120,7 @@ func (c client) events(t *testing.T, query url.Values) []api.Event {
 	t.Helper()
 	var all []api.Event
 	q := url.Values{"limit": {"100"}}
-	for name, values := range query {
-		q[name] = values
-	}
+	maps.Copy(q, query)
 	for {
 		var page api.List[api.Event]
 		c.want(t, http.StatusOK, http.MethodGet, "/events?"+q.Encode(), nil, &page)

@@ -5,6 +5,8 @@
 //
 //	CI=true go test ./...
 //
+// SCREENSHOTS=DIR keeps the pictures of the browser, SEED=n repeats the choices of TestKill.
+//
 // What proves what:
 //
 //	TestGitea/events      consent with PKCE by way of the Continue page; the webhook exists in Gitea;

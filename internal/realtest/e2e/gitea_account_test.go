@@ -61,7 +61,7 @@ func newAccount(t *testing.T, server *giteaserver.Server, user *giteaserver.User
 	if err != nil {
 		t.Fatal(err)
 	}
-	a.client = client{base: a.Server.URL, key: key}
+	a.client = client{base: a.URL, key: key}
 	a.useOwnApp(t, user.CreateOAuthApp(t, a.base+"/oauth/callback"))
 	page, err := server.NewVisitor(t).Consent(t.Context(), a.authURL(t, gitea.Name, "user-7"), user)
 	if err != nil {

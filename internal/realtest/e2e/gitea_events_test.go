@@ -230,7 +230,7 @@ func (e *events) forged(t *testing.T) {
 	want := wanted()
 	want[gitea.IssueOpened]++
 	e.inbox.wantOnce(t, want)
-	if stored := e.client.events(t, nil); len(stored) != 6 {
+	if stored := e.events(t, nil); len(stored) != 6 {
 		t.Errorf("the event log has %d events, want 6: %+v", len(stored), stored)
 	}
 }
@@ -251,7 +251,7 @@ func (e *events) log(t *testing.T) {
 			t.Errorf("the log of %s tells a secret: %s", d.id, raw.body)
 		}
 	}
-	if list := e.client.events(t, url.Values{"trigger": {gitea.Push}, "account": {"user-42"}, "status": {"delivered"}}); len(list) != 2 || list[0].Type != gitea.Push {
+	if list := e.events(t, url.Values{"trigger": {gitea.Push}, "account": {"user-42"}, "status": {"delivered"}}); len(list) != 2 || list[0].Type != gitea.Push {
 		t.Errorf("filtered by trigger, account and status the log has %+v, want the two pushes", list)
 	}
 	if strings.Contains(e.service.log.String(), e.token) || strings.Contains(e.service.log.String(), e.secret) || strings.Contains(e.service.log.String(), e.key) {
@@ -302,7 +302,7 @@ func (e *events) disconnect(t *testing.T) {
 		t.Errorf("after the disconnect the webhook's address answered %d %s, want 404 or 410", got.status, got.body)
 	}
 	waitUntil(t, arrivalDeadline, "the connection is revoked", func() bool { return e.connection(t, "user-42").Status == "revoked" })
-	if now := len(e.inbox.all()); now != arrived || len(e.client.events(t, nil)) != 6 {
-		t.Errorf("%d deliveries came after the disconnect, and the log has %d events, want none and 6", now-arrived, len(e.client.events(t, nil)))
+	if now := len(e.inbox.all()); now != arrived || len(e.events(t, nil)) != 6 {
+		t.Errorf("%d deliveries came after the disconnect, and the log has %d events, want none and 6", now-arrived, len(e.events(t, nil)))
 	}
 }
