@@ -285,7 +285,7 @@ func (d *directory) Subscription(_ context.Context, id string) (*forward.Expanda
 	return nil, forward.ErrNoAddress
 }
 
-func (d *directory) Signal(_ context.Context, r forward.Recipient, s connector.Signal, reason string) error {
+func (d *directory) Signal(_ context.Context, r forward.Recipient, s connector.Signal, _ string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.broken != nil {

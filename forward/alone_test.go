@@ -120,7 +120,7 @@ func TestMisbehavingReceivers(t *testing.T) {
 	}
 	closed.Close()
 	plain := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		io.Copy(io.Discard, r.Body) // or the server would not see the sender go
+		_, _ = io.Copy(io.Discard, r.Body) // or the server would not see the sender go
 		switch r.URL.Path {
 		case "/redirect":
 			http.Redirect(w, r, "/target", http.StatusTemporaryRedirect)

@@ -27,7 +27,7 @@ func BenchmarkForward(b *testing.B) {
 			all := make(chan struct{})
 			n := int64(b.N)
 			receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				io.Copy(io.Discard, r.Body)
+				_, _ = io.Copy(io.Discard, r.Body)
 				w.WriteHeader(http.StatusNoContent)
 				if arrived.Add(1) == n {
 					close(all)

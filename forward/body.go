@@ -28,7 +28,7 @@ func (f *Forwarder) readBody(w http.ResponseWriter, r *http.Request) (body []byt
 	// no deadlines (tests) have no such senders.
 	control := http.NewResponseController(w)
 	if control.SetReadDeadline(time.Now().Add(readTimeout)) == nil {
-		defer control.SetReadDeadline(time.Time{})
+		defer func() { _ = control.SetReadDeadline(time.Time{}) }()
 	}
 	size := min(limit, firstRead)
 	if r.ContentLength >= 0 {

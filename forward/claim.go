@@ -47,7 +47,7 @@ func (e *engine) claimDue(ctx context.Context) {
 			e.mu.Unlock()
 			return
 		}
-		l := heap.Pop(&e.due).(*lane)
+		l := heap.Pop(&e.due).(*lane) //nolint:errcheck // it holds nothing else
 		l.next = time.Time{}
 		fresh := l.fresh
 		e.mu.Unlock()

@@ -116,7 +116,7 @@ func set[T comparable](v *T, to T) {
 	}
 }
 
-func (l Limits) check() (problems []error) {
+func (l *Limits) check() (problems []error) {
 	for _, one := range []struct {
 		name  string
 		value int64
@@ -126,7 +126,7 @@ func (l Limits) check() (problems []error) {
 		{"MaxRetryAfter", int64(l.MaxRetryAfter)}, {"DrainTimeout", int64(l.DrainTimeout)},
 	} {
 		if one.value < 0 {
-			problems = append(problems, fmt.Errorf("Limits.%s is negative: leave it out for the default", one.name))
+			problems = append(problems, fmt.Errorf("Limits.%s is negative: leave it out for the default", one.name)) //nolint:staticcheck // ST1005: it begins with a field's name
 		}
 	}
 	if l.MaxBody > 0 && l.Inbound > 0 && l.Inbound < l.MaxBody {
@@ -209,8 +209,7 @@ func checkAlone(cfg Config, registry *connector.Registry) (problems []error) {
 		err = s.Check(registry, cfg.AllowPrivateNetworks)
 		problems = append(problems, checkSecrets(registry)...)
 	}
-	var found Problems
-	if errors.As(err, &found) {
+	if found, ok := errors.AsType[Problems](err); ok {
 		for _, p := range found {
 			problems = append(problems, fmt.Errorf("Settings: %w", p))
 		}
@@ -236,12 +235,12 @@ func configError(problems []error) error {
 	if len(problems) == 1 {
 		return fmt.Errorf("forward: %w", problems[0])
 	}
-	return &manyProblems{problems}
+	return &invalidConfigError{problems}
 }
 
-type manyProblems struct{ problems []error }
+type invalidConfigError struct{ problems []error }
 
-func (m *manyProblems) Error() string {
+func (m *invalidConfigError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "forward: Config has %d problems", len(m.problems))
 	for _, p := range m.problems {
@@ -250,4 +249,4 @@ func (m *manyProblems) Error() string {
 	return b.String()
 }
 
-func (m *manyProblems) Unwrap() []error { return m.problems }
+func (m *invalidConfigError) Unwrap() []error { return m.problems }

@@ -32,7 +32,7 @@ type kept struct {
 // keepDead makes a batch of a request that was verified but not understood.
 func (f *Forwarder) keepDead(ctx context.Context, entry *connector.Entry, addr Address, in *connector.Inbound, why error) (*intake, error) {
 	f.count.undecodable.Add(1)
-	f.log.Error("request could not be decoded; it is kept as a dead event", "connector", entry.Name, "endpoint", addr.Endpoint, "error", why)
+	f.log.ErrorContext(ctx, "request could not be decoded; it is kept as a dead event", "connector", entry.Name, "endpoint", addr.Endpoint, "error", why)
 	dead := DeadInbound{
 		ID: id.New("evt", in.ReceivedAt), Connector: entry.Name, Endpoint: addr.Endpoint,
 		Connection: addr.Connection, Account: addr.Account, Deployment: addr.Deployment, Environment: addr.Environment,
@@ -126,9 +126,9 @@ func sealLarge(ctx context.Context, keeper seal.Keeper, plaintext, bind []byte) 
 		return nil, err
 	}
 	out := make([]byte, 0, 3+len(sealed)+len(plaintext)+aead.Overhead())
-	out = binary.BigEndian.AppendUint16(append(out, formSealed), uint16(len(sealed)))
+	out = binary.BigEndian.AppendUint16(append(out, formSealed), uint16(len(sealed))) //nolint:gosec // its length was checked
 	out = append(out, sealed...)
-	return aead.Seal(out, make([]byte, aead.NonceSize()), plaintext, bind), nil
+	return aead.Seal(out, make([]byte, aead.NonceSize()), plaintext, bind), nil //nolint:gosec // the key is used once, so its nonce may be zero
 }
 
 func openLarge(ctx context.Context, keeper seal.Keeper, b, bind []byte) ([]byte, error) {

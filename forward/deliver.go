@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"strings"
 	"time"
@@ -130,9 +131,7 @@ func (f *Forwarder) post(ctx context.Context, settings Settings, t Task, a *Atte
 		return result{failure: "signing: " + err.Error()}
 	}
 	a.RequestHeader = make(http.Header, len(req.Header)+1)
-	for name, values := range req.Header {
-		a.RequestHeader[name] = values
-	}
+	maps.Copy(a.RequestHeader, req.Header)
 	if settings.HeaderKey != "" {
 		req.Header.Set(settings.HeaderKey, settings.HeaderValue)
 		a.RequestHeader.Set(settings.HeaderKey, redacted)
@@ -146,7 +145,7 @@ func (f *Forwarder) post(ctx context.Context, settings Settings, t Task, a *Atte
 	a.StatusCode = res.StatusCode
 	a.ResponseHeader = excerptHeader(res.Header)
 	a.Response, _ = io.ReadAll(io.LimitReader(res.Body, keepResponse)) // a status is an answer, whatever follows it
-	io.CopyN(io.Discard, res.Body, skipResponse)
+	_, _ = io.CopyN(io.Discard, res.Body, skipResponse)                // so that the connection can be used again
 	return outcomeOf(res, f.now())
 }
 

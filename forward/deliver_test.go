@@ -19,7 +19,7 @@ import (
 // bubble runs a test in fake time with a Forwarder of env_A and env_B whose
 // requests go to r.
 func bubble(t *testing.T, r *receiver, cfg forward.Config, test func(t *testing.T, f *forward.Forwarder)) {
-	t.Parallel()
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		if cfg.Directory == nil {
 			cfg.Directory = two(settings("*"), settings("gone.away"))
@@ -30,9 +30,16 @@ func bubble(t *testing.T, r *receiver, cfg forward.Config, test func(t *testing.
 	})
 }
 
+// pass lets fake time pass, and what it brings about happen. It belongs into a
+// bubble: elsewhere it would wait in earnest, and Wait panics.
+func pass(d time.Duration) {
+	time.Sleep(d) //nolint:forbidigo // time is fake
+	synctest.Wait()
+}
+
 // running runs f in a bubble until the test ends.
 func running(t *testing.T, f *forward.Forwarder) (stop func()) {
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context())) // Run ends after the test's other work
 	done := make(chan error, 1)
 	go func() { done <- f.Run(ctx) }()
 	stopped := false
@@ -52,6 +59,7 @@ func running(t *testing.T, f *forward.Forwarder) (stop func()) {
 }
 
 func TestDeliveredAtOnce(t *testing.T) {
+	t.Parallel()
 	r := &receiver{}
 	bubble(t, r, forward.Config{}, func(t *testing.T, f *forward.Forwarder) {
 		running(t, f)
@@ -70,13 +78,14 @@ func TestDeliveredAtOnce(t *testing.T) {
 		if err != nil || rec.Status != forward.Delivered || len(rec.Deliveries) != 1 || len(rec.Deliveries[0].Attempts) != 1 {
 			t.Fatalf("record %+v, %v", rec, err)
 		}
-		if a := rec.Deliveries[0].Attempts[0]; a.StatusCode != 204 || string(a.Response) != "thanks" || a.Error != "" {
+		if a := rec.Deliveries[0].Attempts[0]; a.StatusCode != http.StatusNoContent || string(a.Response) != "thanks" || a.Error != "" {
 			t.Errorf("attempt %+v", a)
 		}
 	})
 }
 
 func TestRetrySchedule(t *testing.T) {
+	t.Parallel()
 	standard := []time.Duration{5 * time.Second, 5 * time.Minute, 30 * time.Minute, 2 * time.Hour, 5 * time.Hour,
 		10 * time.Hour, 14 * time.Hour, 20 * time.Hour, 24 * time.Hour}
 	for _, row := range []struct {
@@ -88,6 +97,7 @@ func TestRetrySchedule(t *testing.T) {
 		{"own", []time.Duration{time.Second, time.Minute}, []time.Duration{time.Second, time.Minute}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
 			r := &receiver{answer: func(int, trigger.Event) (int, http.Header) { return 500, nil }}
 			s := settings("*")
 			s.Retry = row.retry
@@ -99,8 +109,7 @@ func TestRetrySchedule(t *testing.T) {
 			bubble(t, r, cfg, func(t *testing.T, f *forward.Forwarder) {
 				stop := running(t, f)
 				mustPost(t, f, hook, "default-key", one("k"))
-				time.Sleep(120 * time.Hour)
-				synctest.Wait()
+				pass(120 * time.Hour)
 				stop()
 				var got []delivery
 				for _, d := range r.deliveries() {
@@ -136,6 +145,7 @@ func TestRetrySchedule(t *testing.T) {
 }
 
 func TestRetryAfterIsNeverUndercut(t *testing.T) {
+	t.Parallel()
 	for _, row := range []struct {
 		name      string
 		status    int
@@ -152,6 +162,7 @@ func TestRetryAfterIsNeverUndercut(t *testing.T) {
 		{"at a redirect", 302, "60", time.Minute, 67 * time.Second},
 	} {
 		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
 			r := &receiver{answer: func(n int, _ trigger.Event) (int, http.Header) {
 				if n > 1 {
 					return 200, nil
@@ -161,8 +172,7 @@ func TestRetryAfterIsNeverUndercut(t *testing.T) {
 			bubble(t, r, forward.Config{}, func(t *testing.T, f *forward.Forwarder) {
 				stop := running(t, f)
 				mustPost(t, f, hook, "default-key", one("k"))
-				time.Sleep(40 * time.Hour)
-				synctest.Wait()
+				pass(40 * time.Hour)
 				stop()
 				got := r.deliveries()
 				if len(got) != 2 {
@@ -177,6 +187,7 @@ func TestRetryAfterIsNeverUndercut(t *testing.T) {
 }
 
 func TestGonePausesUntilResumed(t *testing.T) {
+	t.Parallel()
 	gone := atomic.Bool{}
 	gone.Store(true)
 	r := &receiver{answer: func(int, trigger.Event) (int, http.Header) {
@@ -201,8 +212,7 @@ func TestGonePausesUntilResumed(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		time.Sleep(100 * time.Hour)
-		synctest.Wait()
+		pass(100 * time.Hour)
 		if n := len(r.deliveries()); n != 1 {
 			t.Fatalf("%d tries of a paused destination, want 1", n)
 		}
@@ -217,7 +227,7 @@ func TestGonePausesUntilResumed(t *testing.T) {
 		// Also after a restart.
 		stop()
 		stop = running(t, f)
-		time.Sleep(time.Hour)
+		pass(time.Hour)
 		if n := len(r.deliveries()); n != 1 {
 			t.Fatalf("%d tries after the restart, want 1", n)
 		}
@@ -225,8 +235,7 @@ func TestGonePausesUntilResumed(t *testing.T) {
 		if err := f.Resume(t.Context(), "env_A"); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(time.Minute)
-		synctest.Wait()
+		pass(time.Minute)
 		stop()
 		if n := len(r.deliveries()); n != 1+4+1 { // and the news
 			t.Errorf("%d deliveries in all, want 6", n)
@@ -238,12 +247,14 @@ func TestGonePausesUntilResumed(t *testing.T) {
 }
 
 func TestStatusesOfReceivers(t *testing.T) {
+	t.Parallel()
 	for status, want := range map[int]forward.Status{
 		200: forward.Delivered, 201: forward.Delivered, 299: forward.Delivered,
 		301: forward.Pending, 304: forward.Pending, 400: forward.Pending, 404: forward.Pending,
 		410: forward.Paused, 429: forward.Pending, 500: forward.Pending, 503: forward.Pending,
 	} {
 		t.Run(fmt.Sprint(status), func(t *testing.T) {
+			t.Parallel()
 			r := &receiver{answer: func(int, trigger.Event) (int, http.Header) {
 				return status, http.Header{"Location": {"http://127.0.0.1/elsewhere"}, "Set-Cookie": {"a=b"}}
 			}}
@@ -265,6 +276,7 @@ func TestStatusesOfReceivers(t *testing.T) {
 }
 
 func TestReceiverThatNeverAnswers(t *testing.T) {
+	t.Parallel()
 	r := &receiver{wait: func(ctx context.Context, n int) {
 		if n == 1 {
 			<-ctx.Done()
@@ -275,8 +287,7 @@ func TestReceiverThatNeverAnswers(t *testing.T) {
 	bubble(t, r, forward.Config{Directory: two(s, settings("gone.away"))}, func(t *testing.T, f *forward.Forwarder) {
 		stop := running(t, f)
 		mustPost(t, f, hook, "default-key", one("k"))
-		time.Sleep(time.Minute)
-		synctest.Wait()
+		pass(time.Minute)
 		stop()
 		rec, err := f.Event(t.Context(), r.deliveries()[0].event.ID)
 		if err != nil || rec.Status != forward.Delivered {
@@ -289,6 +300,7 @@ func TestReceiverThatNeverAnswers(t *testing.T) {
 }
 
 func TestCustomHeaderIsSentAndRedacted(t *testing.T) {
+	t.Parallel()
 	r := &receiver{}
 	s := settings("*")
 	s.HeaderKey, s.HeaderValue = "x-acme-token", "s3cr3t"
@@ -310,6 +322,7 @@ func TestCustomHeaderIsSentAndRedacted(t *testing.T) {
 }
 
 func TestReplaySharesTheID(t *testing.T) {
+	t.Parallel()
 	r := &receiver{}
 	bubble(t, r, forward.Config{}, func(t *testing.T, f *forward.Forwarder) {
 		stop := running(t, f)
@@ -337,16 +350,16 @@ func TestReplaySharesTheID(t *testing.T) {
 }
 
 func TestSettingsThatCannotBeReadCostNoTry(t *testing.T) {
+	t.Parallel()
 	r := &receiver{}
 	d := two(settings("*"), settings("gone.away"))
 	bubble(t, r, forward.Config{Directory: d}, func(t *testing.T, f *forward.Forwarder) {
 		mustPost(t, f, hook, "default-key", one("k"))
 		d.breaks(errors.New("the KMS is away"))
 		stop := running(t, f)
-		time.Sleep(3 * time.Hour)
+		pass(3 * time.Hour)
 		d.breaks(nil)
-		time.Sleep(time.Minute)
-		synctest.Wait()
+		pass(time.Minute)
 		stop()
 		rec, _ := f.Event(t.Context(), all(t, f, "env_A")[0].ID)
 		if rec.Status != forward.Delivered || len(rec.Deliveries[0].Attempts) != 1 {
@@ -357,6 +370,7 @@ func TestSettingsThatCannotBeReadCostNoTry(t *testing.T) {
 
 // A corrected URL rescues the backlog: settings are read at each try.
 func TestSettingsAreReadAtEachTry(t *testing.T) {
+	t.Parallel()
 	r := &receiver{answer: func(n int, _ trigger.Event) (int, http.Header) {
 		if n == 1 {
 			return 500, nil
@@ -373,8 +387,7 @@ func TestSettingsAreReadAtEachTry(t *testing.T) {
 		d.mu.Lock()
 		d.settings["env_A"] = s
 		d.mu.Unlock()
-		time.Sleep(time.Minute)
-		synctest.Wait()
+		pass(time.Minute)
 		stop()
 		rec, _ := f.Event(t.Context(), r.deliveries()[0].event.ID)
 		if a := rec.Deliveries[0].Attempts; len(a) != 2 || a[0].URL == a[1].URL || a[1].URL != s.URL {

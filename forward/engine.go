@@ -13,7 +13,7 @@ import (
 // the store.
 type engine struct {
 	f      *Forwarder
-	work   context.Context // of tries; outlives Run's by DrainTimeout
+	work   context.Context //nolint:containedctx // of tries; outlives Run's by DrainTimeout, and ends with the engine
 	stop   context.CancelCauseFunc
 	wakeup chan struct{}
 	idle   chan struct{} // closed when the last worker has gone
@@ -51,7 +51,7 @@ const (
 // patience is how long the store may fail before Run gives up.
 const patience = time.Minute
 
-func newEngine(f *Forwarder, work context.Context, stop context.CancelCauseFunc) *engine {
+func newEngine(work context.Context, f *Forwarder, stop context.CancelCauseFunc) *engine {
 	e := &engine{
 		f: f, work: work, stop: stop,
 		wakeup: make(chan struct{}, 1), idle: make(chan struct{}),

@@ -162,10 +162,10 @@ func (f *Forwarder) setback(ctx context.Context, t Task, cause error) (due time.
 		}
 	}
 	reason := excerpt(cause.Error())
-	f.log.Warn("asking the provider failed", "subscription", t.Subscription, "tries", tries, "next", wait, "gives_up", giveUp, "error", reason)
+	f.log.WarnContext(ctx, "asking the provider failed", "subscription", t.Subscription, "tries", tries, "next", wait, "gives_up", giveUp, "error", reason)
 	if signal != connector.SignalNone && (tries&(tries-1) == 0 || giveUp) { // ever more seldom
 		if err := f.signalFor(ctx, t, signal, reason); err != nil {
-			f.log.Error("signal not taken", "subscription", t.Subscription, "signal", signal, "error", err)
+			f.log.ErrorContext(ctx, "signal not taken", "subscription", t.Subscription, "signal", signal, "error", err)
 			giveUp = false
 		}
 	}
@@ -179,7 +179,7 @@ func (f *Forwarder) setback(ctx context.Context, t Task, cause error) (due time.
 		f.count.lostLeases.Add(1)
 		return time.Time{}, false
 	case err != nil:
-		f.log.Error("the store failed", "doing", "postponing a task", "error", err)
+		f.log.ErrorContext(ctx, "the store failed", "doing", "postponing a task", "error", err)
 		return time.Time{}, true
 	}
 	return finished.Due, !giveUp

@@ -15,7 +15,7 @@ import (
 
 // asking runs a test with a connector whose Expand is given.
 func asking(t *testing.T, expand func(sub *connector.Subscription, n *connector.Notice) (*connector.Expansion, error), test func(t *testing.T, f *forward.Forwarder, m *memory, d *directory)) {
-	t.Parallel()
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemory()
 		d := two(settings("*"), settings("gone.away"))
@@ -43,6 +43,7 @@ func occurrences(keys ...string) []connector.Notice {
 }
 
 func TestExpandPages(t *testing.T) {
+	t.Parallel()
 	var seen []string
 	asking(t, func(sub *connector.Subscription, n *connector.Notice) (*connector.Expansion, error) {
 		seen = append(seen, fmt.Sprintf("%s %s", sub.Cursor, n.Thin))
@@ -67,11 +68,12 @@ func TestExpandPages(t *testing.T) {
 }
 
 func TestExpandIsSerialAndMerges(t *testing.T) {
+	t.Parallel()
 	var running_, most, calls atomic.Int32
 	asking(t, func(*connector.Subscription, *connector.Notice) (*connector.Expansion, error) {
 		most.Store(max(most.Load(), running_.Add(1)))
 		calls.Add(1)
-		time.Sleep(time.Minute)
+		<-time.After(time.Minute)
 		running_.Add(-1)
 		return nil, nil
 	}, func(t *testing.T, f *forward.Forwarder, m *memory, _ *directory) {
@@ -80,7 +82,7 @@ func TestExpandIsSerialAndMerges(t *testing.T) {
 			mustPost(t, f, hook, "default-key", thin(fmt.Sprint(i), "mailbox"))
 			synctest.Wait()
 		}
-		time.Sleep(time.Hour)
+		pass(time.Hour)
 		if most.Load() != 1 {
 			t.Errorf("%d at a time for one Connection", most.Load())
 		}
@@ -94,6 +96,7 @@ func TestExpandIsSerialAndMerges(t *testing.T) {
 }
 
 func TestExpandSetbacks(t *testing.T) {
+	t.Parallel()
 	for _, row := range []struct {
 		name      string
 		err       error // of the first tries
@@ -113,6 +116,7 @@ func TestExpandSetbacks(t *testing.T) {
 		{"panic", nil, 1, 4 * time.Second, 6 * time.Second, "", false},
 	} {
 		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
 			var calls atomic.Int32
 			asking(t, func(*connector.Subscription, *connector.Notice) (*connector.Expansion, error) {
 				if calls.Add(1) <= row.tries {
@@ -126,8 +130,7 @@ func TestExpandSetbacks(t *testing.T) {
 				running(t, f)
 				began := time.Now()
 				mustPost(t, f, hook, "default-key", thin("look", ""))
-				time.Sleep(100 * time.Hour)
-				synctest.Wait()
+				pass(100 * time.Hour)
 				got := all(t, f, "env_A")
 				if row.lost != (len(got) == 0) {
 					t.Fatalf("%d events", len(got))
@@ -149,6 +152,7 @@ func TestExpandSetbacks(t *testing.T) {
 }
 
 func TestExpandAgainWhenTheConnectorSays(t *testing.T) {
+	t.Parallel()
 	var at []time.Time
 	asking(t, func(_ *connector.Subscription, n *connector.Notice) (*connector.Expansion, error) {
 		at = append(at, time.Now())
@@ -156,11 +160,10 @@ func TestExpandAgainWhenTheConnectorSays(t *testing.T) {
 			return &connector.Expansion{Next: time.Now().Add(42 * time.Minute)}, nil
 		}
 		return &connector.Expansion{Notices: occurrences("late")}, nil
-	}, func(t *testing.T, f *forward.Forwarder, m *memory, _ *directory) {
+	}, func(t *testing.T, f *forward.Forwarder, _ *memory, _ *directory) {
 		running(t, f)
 		mustPost(t, f, hook, "default-key", thin("look", ""))
-		time.Sleep(2 * time.Hour)
-		synctest.Wait()
+		pass(2 * time.Hour)
 		if len(at) != 2 || at[1].Sub(at[0]) != 42*time.Minute || len(all(t, f, "env_A")) != 1 {
 			t.Errorf("asked at %v", at)
 		}
@@ -169,8 +172,9 @@ func TestExpandAgainWhenTheConnectorSays(t *testing.T) {
 
 // A poll is kept, at whatever pace, and Wake makes a new one start at once.
 func TestPoll(t *testing.T) {
+	t.Parallel()
 	var calls atomic.Int32
-	asking(t, func(sub *connector.Subscription, n *connector.Notice) (*connector.Expansion, error) {
+	asking(t, func(_ *connector.Subscription, n *connector.Notice) (*connector.Expansion, error) {
 		if n != nil {
 			return nil, errors.New("a poll has no notice")
 		}
@@ -180,7 +184,7 @@ func TestPoll(t *testing.T) {
 		return &connector.Expansion{Notices: occurrences(fmt.Sprint(calls.Load())), Cursor: fmt.Sprint(calls.Load()), Next: time.Now().Add(10 * time.Minute)}, nil
 	}, func(t *testing.T, f *forward.Forwarder, m *memory, _ *directory) {
 		running(t, f)
-		time.Sleep(time.Second)
+		pass(time.Second)
 		m.mu.Lock()
 		m.tasks["sub_A1"] = &memoryTask{Task: forward.Task{ID: "sub_A1", Kind: forward.Poll, Lane: "conn:conn_A1", Due: time.Now(), Subscription: "sub_A1"}}
 		m.mu.Unlock()
@@ -189,8 +193,7 @@ func TestPoll(t *testing.T) {
 		if calls.Load() != 1 {
 			t.Fatalf("%d calls after Wake", calls.Load())
 		}
-		time.Sleep(61 * time.Minute)
-		synctest.Wait()
+		pass(61 * time.Minute)
 		if n := calls.Load(); n != 8 { // 1, hiccup, its retry, and every 10 minutes
 			t.Errorf("%d calls in an hour, want 8", n)
 		}
@@ -201,6 +204,7 @@ func TestPoll(t *testing.T) {
 }
 
 func TestExpandOfARemovedSubscriptionIsDropped(t *testing.T) {
+	t.Parallel()
 	asking(t, nil, func(t *testing.T, f *forward.Forwarder, m *memory, d *directory) {
 		mustPost(t, f, hook, "default-key", thin("look", ""))
 		d.mu.Lock()
@@ -216,6 +220,7 @@ func TestExpandOfARemovedSubscriptionIsDropped(t *testing.T) {
 
 // A crash between pages repeats from the stored cursor; a lost lease ends it.
 func TestExpandStoreFailsBetweenPages(t *testing.T) {
+	t.Parallel()
 	var seen []string
 	asking(t, func(sub *connector.Subscription, _ *connector.Notice) (*connector.Expansion, error) {
 		seen = append(seen, sub.Cursor)
@@ -231,8 +236,7 @@ func TestExpandStoreFailsBetweenPages(t *testing.T) {
 		}
 		running(t, f)
 		mustPost(t, f, hook, "default-key", thin("look", ""))
-		time.Sleep(time.Hour)
-		synctest.Wait()
+		pass(time.Hour)
 		if want := []string{"", "c1", "c1"}; !slices.Equal(seen, want) {
 			t.Errorf("asked with cursors %q, want %q", seen, want)
 		}

@@ -120,7 +120,7 @@ func (f *Forwarder) putBack(ctx context.Context, tasks []Task) {
 	if err == nil {
 		return
 	}
-	f.log.Error("tasks could not be given back; trying again later", "tasks", len(tasks), "error", err)
+	f.log.ErrorContext(ctx, "tasks could not be given back; trying again later", "tasks", len(tasks), "error", err)
 	f.doubtMu.Lock()
 	defer f.doubtMu.Unlock()
 	f.doubt = append(f.doubt, tasks...)

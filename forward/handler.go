@@ -51,10 +51,9 @@ func (f *Forwarder) call(ctx context.Context, settings Settings, t Task) (r resu
 		return result{}
 	}
 	var permanent *permanentError
-	var later *retryAfterError
 	r.failure = excerpt("handler: " + err.Error())
 	r.fatal = errors.As(err, &permanent) || errors.Is(err, trigger.ErrPayload)
-	if errors.As(err, &later) {
+	if later, ok := errors.AsType[*retryAfterError](err); ok {
 		r.after = later.after
 	}
 	return r
@@ -63,7 +62,7 @@ func (f *Forwarder) call(ctx context.Context, settings Settings, t Task) (r resu
 func (f *Forwarder) callHandler(ctx context.Context, ev trigger.Event) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			f.log.Error("OnEvent panicked", "event", ev, "panic", p, "stack", string(debug.Stack()))
+			f.log.ErrorContext(ctx, "OnEvent panicked", "event", ev, "panic", p, "stack", string(debug.Stack()))
 			err = fmt.Errorf("panic: %v", p)
 		}
 	}()

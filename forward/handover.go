@@ -88,21 +88,22 @@ func (o *offer) settle(tasks, stored []Task, err error) (back []Task) {
 	for i := range tasks {
 		t, l := &tasks[i], o.lane(i)
 		match := err == nil && len(stored) > 0 && stored[0].ID == t.ID
-		if t.Lease == 0 { // it waits in the store
+		switch {
+		case t.Lease == 0: // it waits in the store
 			l.spilling--
 			l.spills++
 			l.behind = l.behind || !t.Due.After(now)
-			if e.closed {
-				// whoever runs next looks into the store first
-			} else if t.Due.After(now) {
+			switch {
+			case e.closed: // whoever runs next looks into the store first
+			case t.Due.After(now):
 				e.scheduleLater(l, t.Due)
-			} else if !l.paused && !l.blocked && !l.starving {
+			case !l.paused && !l.blocked && !l.starving:
 				e.schedule(l, now)
 			}
-		} else if match && !e.closed {
+		case match && !e.closed:
 			t.Lease = stored[0].Lease
 			e.enqueue(l, *t)
-		} else {
+		default:
 			if match {
 				back = append(back, stored[0])
 			}

@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/interactorhq/interactor/connector"
@@ -90,7 +92,7 @@ func (b *intake) occurrence(ctx context.Context, o *connector.Occurrence, to []R
 	wanted := false
 	for i := range to {
 		r := &to[i]
-		if len(to) > 1 && contains(b.reached, r.Connection) {
+		if len(to) > 1 && slices.Contains(b.reached, r.Connection) {
 			continue
 		}
 		settings, err := b.settingsOf(ctx, r.Environment)
@@ -204,22 +206,11 @@ func withParams(attributes map[string][]string, params map[string]string) map[st
 		return attributes
 	}
 	all := make(map[string][]string, len(attributes)+len(params))
-	for name, values := range attributes {
-		all[name] = values
-	}
+	maps.Copy(all, attributes)
 	for name, value := range params {
-		all[name] = append(all[name][:len(all[name]):len(all[name])], value)
+		all[name] = append(slices.Clip(all[name]), value)
 	}
 	return all
-}
-
-func contains(list []string, s string) bool {
-	for _, one := range list {
-		if one == s {
-			return true
-		}
-	}
-	return false
 }
 
 // marshal keeps <, > and & readable.

@@ -136,19 +136,22 @@ type dueLanes []*lane
 
 var _ heap.Interface = (*dueLanes)(nil)
 
-func (h dueLanes) Len() int           { return len(h) }
-func (h dueLanes) Less(i, j int) bool { return h[i].next.Before(h[j].next) }
-func (h dueLanes) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].at, h[j].at = i, j
+func (h *dueLanes) Len() int           { return len(*h) }
+func (h *dueLanes) Less(i, j int) bool { return (*h)[i].next.Before((*h)[j].next) }
+func (h *dueLanes) Swap(i, j int) {
+	l := *h
+	l[i], l[j] = l[j], l[i]
+	l[i].at, l[j].at = i, j
 }
 
+// Push is for package heap.
 func (h *dueLanes) Push(x any) {
-	l := x.(*lane)
+	l := x.(*lane) //nolint:errcheck // it holds nothing else
 	l.at = len(*h)
 	*h = append(*h, l)
 }
 
+// Pop is for package heap.
 func (h *dueLanes) Pop() any {
 	old := *h
 	l := old[len(old)-1]

@@ -51,7 +51,7 @@ func (f *Forwarder) news(name string, t Task, o Outcome) trigger.Event {
 	} else {
 		ev.DedupeKey = ev.ID
 	}
-	ev.Payload, _ = json.Marshal(p) // cannot fail: texts and numbers
+	ev.Payload, _ = json.Marshal(p) //nolint:errchkjson // texts and numbers cannot fail
 	return ev
 }
 
@@ -85,13 +85,13 @@ func (f *Forwarder) News(ctx context.Context, ev trigger.Event) error {
 
 // notify calls Config.Notify, which must not be able to stop deliveries.
 func (f *Forwarder) notify(ctx context.Context, ev trigger.Event) {
-	f.log.Warn("news", "name", ev.Trigger, "environment", ev.Environment, "payload", string(ev.Payload))
+	f.log.WarnContext(ctx, "news", "name", ev.Trigger, "environment", ev.Environment, "payload", string(ev.Payload))
 	if f.cfg.Notify == nil {
 		return
 	}
 	defer func() {
 		if p := recover(); p != nil {
-			f.log.Error("Notify panicked", "news", ev.Trigger, "panic", p)
+			f.log.ErrorContext(ctx, "Notify panicked", "news", ev.Trigger, "panic", p)
 		}
 	}()
 	f.cfg.Notify(ctx, ev)

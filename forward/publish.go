@@ -34,7 +34,7 @@ func (f *Forwarder) Publish(ctx context.Context, events ...trigger.Event) error 
 // prepare completes an event of the caller's.
 func (f *Forwarder) prepare(ctx context.Context, ev *trigger.Event) (err error) {
 	if !trigger.ValidName(ev.Trigger) {
-		return fmt.Errorf("Trigger %.60q is no name: write one such as \"invoice.paid\"", ev.Trigger)
+		return fmt.Errorf("Trigger %.60q is no name: write one such as \"invoice.paid\"", ev.Trigger) //nolint:staticcheck // ST1005: it begins with a field's name
 	}
 	if ev.Environment, err = f.environment(ev.Environment); err != nil {
 		return err

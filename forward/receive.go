@@ -85,7 +85,7 @@ func (f *Forwarder) receive(w http.ResponseWriter, r *http.Request, entry *conne
 		f.away(w, r, "verifying", errors.New("the key of this address is on its way"))
 		return
 	}
-	if err, panicked := f.verify(ctx, entry, in); panicked {
+	if panicked, err := f.verify(ctx, entry, in); panicked {
 		http.Error(w, "internal error", http.StatusInternalServerError)
 		return
 	} else if retry := (*connector.RetryError)(nil); errors.As(err, &retry) {
@@ -183,9 +183,9 @@ func (f *Forwarder) challenge(entry *connector.Entry, in *connector.Inbound) (h 
 	return entry.Challenger.Challenge(in)
 }
 
-func (f *Forwarder) verify(ctx context.Context, entry *connector.Entry, in *connector.Inbound) (err error, panicked bool) {
-	defer f.contain(entry.Name, "Verify", func(p any) { err, panicked = fmt.Errorf("panic: %v", p), true })
-	return entry.Verifier.Verify(ctx, in), false
+func (f *Forwarder) verify(ctx context.Context, entry *connector.Entry, in *connector.Inbound) (panicked bool, err error) {
+	defer f.contain(entry.Name, "Verify", func(p any) { panicked, err = true, fmt.Errorf("panic: %v", p) })
+	return false, entry.Verifier.Verify(ctx, in)
 }
 
 func (f *Forwarder) decode(entry *connector.Entry, in *connector.Inbound) (d *connector.Decoded, err error) {
@@ -249,7 +249,7 @@ func (f *Forwarder) refuse(w http.ResponseWriter, entry *connector.Entry, addr A
 func (f *Forwarder) away(w http.ResponseWriter, r *http.Request, doing string, err error) {
 	f.count.unavailable.Add(1)
 	if r.Context().Err() == nil {
-		f.log.Error("request not taken", "doing", doing, "path", r.URL.Path, "error", err)
+		f.log.ErrorContext(r.Context(), "request not taken", "doing", doing, "path", r.URL.Path, "error", err)
 	}
 	w.Header().Set("Retry-After", "5")
 	http.Error(w, "not available; try again", http.StatusServiceUnavailable)
@@ -267,7 +267,7 @@ func reply(w http.ResponseWriter, answer connector.Reply) {
 		w.Header()["Content-Type"] = nil // nothing to sniff
 	}
 	w.WriteHeader(status)
-	w.Write(answer.Body) // the sender may be gone; its events are stored
+	_, _ = w.Write(answer.Body) // the sender may be gone; its events are stored
 }
 
 const readTimeout = 30 * time.Second

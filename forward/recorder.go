@@ -108,7 +108,7 @@ func (e *engine) finish(ctx context.Context, batch []done) {
 		e.storeFailed(err, recording)
 		if errors.Is(err, ErrStoreFailed) || !sleep(ctx, wait) {
 			// The tries are repeated after a restart: at least once.
-			e.f.log.Error("outcomes are lost; their events will be delivered again", "outcomes", len(batch), "error", err)
+			e.f.log.ErrorContext(ctx, "outcomes are lost; their events will be delivered again", "outcomes", len(batch), "error", err)
 			return
 		}
 	}
@@ -166,10 +166,10 @@ func (e *engine) finished(ctx context.Context, d *done, lost bool) {
 	if lost {
 		return
 	}
-	switch {
-	case o.Status == Delivered:
+	switch o.Status {
+	case Delivered:
 		e.f.count.delivered.Add(1)
-	case o.Status == Dead:
+	case Dead:
 		e.f.count.dead.Add(1)
 		e.f.count.failed.Add(1)
 	default:

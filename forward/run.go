@@ -35,7 +35,7 @@ func (f *Forwarder) Run(ctx context.Context) error {
 	recording, cancelRecording := context.WithCancel(outlive)
 	defer cancelRecording()
 
-	e := newEngine(f, work, stop)
+	e := newEngine(work, f, stop)
 	var loops, recorder sync.WaitGroup
 	stopped := make(chan struct{})
 	recorder.Go(func() { e.record(recording, stopped) })
@@ -50,7 +50,7 @@ func (f *Forwarder) Run(ctx context.Context) error {
 	if !within(f.limits.DrainTimeout, e.idle) {
 		cancelWork()
 		if !within(recordGrace, e.idle) {
-			f.log.Error("a handler or connector does not end; its event will be delivered again")
+			f.log.ErrorContext(outlive, "a handler or connector does not end; its event will be delivered again")
 		}
 	}
 	close(stopped)
@@ -152,7 +152,7 @@ func (f *Forwarder) purge(ctx context.Context, what string, before time.Time, st
 	for {
 		n, err := step(ctx, before, purgeStep)
 		if err != nil && ctx.Err() == nil {
-			f.log.Error("old records could not be removed", "what", what, "error", err)
+			f.log.ErrorContext(ctx, "old records could not be removed", "what", what, "error", err)
 		}
 		if err != nil || n < purgeStep || !sleep(ctx, 20*time.Millisecond) {
 			return

@@ -14,12 +14,13 @@ import (
 )
 
 func TestRunNotRunningThenRunning(t *testing.T) {
+	t.Parallel()
 	r := &receiver{}
 	bubble(t, r, forward.Config{}, func(t *testing.T, f *forward.Forwarder) {
 		for i := range 5 {
 			mustPost(t, f, hook, "default-key", one(fmt.Sprint(i)))
 		}
-		time.Sleep(time.Hour)
+		pass(time.Hour)
 		if n := len(r.deliveries()); n != 0 {
 			t.Fatalf("%d deliveries without Run", n)
 		}
@@ -42,6 +43,7 @@ func TestRunNotRunningThenRunning(t *testing.T) {
 }
 
 func TestSecondRun(t *testing.T) {
+	t.Parallel()
 	bubble(t, &receiver{}, forward.Config{}, func(t *testing.T, f *forward.Forwarder) {
 		running(t, f)
 		if err := f.Run(t.Context()); !errors.Is(err, forward.ErrRunning) {
@@ -51,8 +53,10 @@ func TestSecondRun(t *testing.T) {
 }
 
 func TestDrain(t *testing.T) {
+	t.Parallel()
 	t.Run("tries in flight finish", func(t *testing.T) {
-		r := &receiver{wait: func(context.Context, int) { time.Sleep(3 * time.Second) }}
+		t.Parallel()
+		r := &receiver{wait: func(context.Context, int) { <-time.After(3 * time.Second) }}
 		bubble(t, r, forward.Config{}, func(t *testing.T, f *forward.Forwarder) {
 			stop := running(t, f)
 			mustPost(t, f, hook, "default-key", one("k"))
@@ -69,6 +73,7 @@ func TestDrain(t *testing.T) {
 		})
 	})
 	t.Run("what does not is put back without an attempt", func(t *testing.T) {
+		t.Parallel()
 		var fast atomic.Bool
 		r := &receiver{wait: func(ctx context.Context, _ int) {
 			if !fast.Load() {

@@ -38,7 +38,7 @@ func (s Settings) wait(tries int, after, limit time.Duration) (wait time.Duratio
 
 // jitter multiplies d by a random factor between low and high.
 func jitter(d time.Duration, low, high float64) time.Duration {
-	return time.Duration(float64(d) * (low + (high-low)*rand.Float64()))
+	return time.Duration(float64(d) * (low + (high-low)*rand.Float64())) //nolint:gosec // nobody gains by guessing it
 }
 
 // backoff is the wait after n failed tries in a row to ask a provider: 5 s,

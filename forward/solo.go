@@ -41,9 +41,9 @@ func checkSecrets(registry *connector.Registry) (problems []error) {
 	for entry := range registry.All() {
 		switch {
 		case entry.Verifier == nil || entry.Decoder == nil:
-			problems = append(problems, fmt.Errorf("Connectors: %s receives no webhooks, so a Forwarder on its own gets nothing from it: connect accounts with package interactor", entry.Name))
+			problems = append(problems, fmt.Errorf("Connectors: %s receives no webhooks, so a Forwarder on its own gets nothing from it: connect accounts with package interactor", entry.Name)) //nolint:staticcheck // ST1005: it begins with a field's name
 		case len(ownSecrets(entry)) == 0 && needsSecret(entry):
-			problems = append(problems, fmt.Errorf("Connectors: %s has no webhook secret: set it in the connector's Config", entry.Name))
+			problems = append(problems, fmt.Errorf("Connectors: %s has no webhook secret: set it in the connector's Config", entry.Name)) //nolint:staticcheck // ST1005: it begins with a field's name
 		}
 	}
 	return problems
@@ -77,6 +77,7 @@ func needsSecret(entry *connector.Entry) bool {
 	return true
 }
 
+// Address knows the connectors' own addresses.
 func (d *solo) Address(_ context.Context, connector, endpoint string) (Address, error) {
 	a, ok := d.addresses[connector]
 	if !ok || endpoint != "" {
@@ -88,12 +89,16 @@ func (d *solo) Address(_ context.Context, connector, endpoint string) (Address, 
 // Learn refuses: there is nowhere to keep a key.
 func (d *solo) Learn(context.Context, Address, string) error { return ErrKeyKnown }
 
+// Recipients is the same one for everything.
 func (d *solo) Recipients(context.Context, Address, string, []connector.Key) ([]Recipient, error) {
 	return []Recipient{d.recipient}, nil
 }
 
+// Subscription finds none: nothing is watched for anybody.
 func (d *solo) Subscription(context.Context, string) (*Expandable, error) { return nil, ErrNoAddress }
 
+// Signal is lost: there is no Connection that it could change.
 func (d *solo) Signal(context.Context, Recipient, connector.Signal, string) error { return nil }
 
+// Settings are those of the Config.
 func (d *solo) Settings(context.Context, string) (Settings, error) { return d.settings, nil }

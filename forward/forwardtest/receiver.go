@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -171,9 +172,7 @@ func (r *Receiver) serve(w http.ResponseWriter, req *http.Request) {
 	if status == 0 {
 		panic(http.ErrAbortHandler)
 	}
-	for name, values := range r.Header {
-		w.Header()[name] = values
-	}
+	maps.Copy(w.Header(), r.Header)
 	w.WriteHeader(status)
 }
 
