@@ -32,7 +32,7 @@ func TestForward(t *testing.T) {
 				sub := id.New("sub", time.Now())
 				mustWrite(t, s, `INSERT INTO subscription (id, environment, connection, account, connector, app, watch,
 					resource, identity, endpoint, state, created_at, cursor, doc, version)
-					VALUES ('`+sub+`', 'env_a', 'conn_a', 'user-42', 'gitea', '', 'repo', '', '', '`+sub+`', 'active', 1, '`+cursor+`', '{}', 1)`)
+					VALUES ('`+sub+`', 'env_a', 'conn_a', 'user-42', 'gitea', '', 'repo', '`+sub+`', '', '`+sub+`', 'active', 1, '`+cursor+`', '{}', 1)`)
 				return sub
 			},
 			Cursor: func(t *testing.T, subscription string) (cursor string) {
