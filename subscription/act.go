@@ -16,7 +16,11 @@ const overlap = time.Minute
 
 // act does what is due for a claimed Subscription and records the outcome.
 func (r *Reconciler) act(ctx context.Context, s Subscription) {
-	var err error
+	claimed := s.Version
+	s, err := r.cfg.Store.Subscription(ctx, s.ID)
+	if err == nil && s.Version != claimed {
+		return // it waited for its turn so long that somebody else has done it
+	}
 	defer func() {
 		if v := recover(); v != nil { // a fault in a connector ends this try, not the program
 			err = r.afterPanic(ctx, s.ID, v)
@@ -26,6 +30,9 @@ func (r *Reconciler) act(ctx context.Context, s Subscription) {
 			r.cfg.Logger.ErrorContext(ctx, "working on a watch failed", "subscription", s.ID, "error", err)
 		}
 	}()
+	if err != nil {
+		return
+	}
 	switch s.State {
 	case Removing:
 		err = r.remove(ctx, s)
@@ -45,7 +52,11 @@ func (r *Reconciler) afterPanic(ctx context.Context, id string, v any) error {
 	if err != nil {
 		return err
 	}
-	return r.failed(ctx, s, fmt.Errorf("the connector panicked: %v", v))
+	cause := fmt.Errorf("the connector panicked: %v", v)
+	if s.State == Removing {
+		return r.removeFailed(ctx, s, cause)
+	}
+	return r.failed(ctx, s, cause)
 }
 
 // parts are what a call to a provider needs.
@@ -60,14 +71,18 @@ type parts struct {
 // errWaits says that a Subscription cannot be worked on until its Connection changes.
 var errWaits = errors.New("the connection must be connected again")
 
+// errAbsent says that this program lacks what a Subscription belongs to. The next
+// one may have it again, so nothing is given up for it.
+var errAbsent = errors.New("not part of this program")
+
 func (r *Reconciler) parts(ctx context.Context, s Subscription) (p parts, err error) {
 	e, ok := r.cfg.Registry.Lookup(s.Connector)
 	if !ok {
-		return p, fmt.Errorf("connector %q is not part of this program: %w", s.Connector, connector.ErrRefused)
+		return p, fmt.Errorf("connector %q is %w", s.Connector, errAbsent)
 	}
 	p.entry = e
 	if p.watch, ok = e.Watch(s.Watch); !ok {
-		return p, fmt.Errorf("connector %s has no watch %q any more: %w", s.Connector, s.Watch, connector.ErrRefused)
+		return p, fmt.Errorf("watch %q of connector %s is %w", s.Watch, s.Connector, errAbsent)
 	}
 	if p.conn, err = r.cfg.Connections.Connection(ctx, s.Connection); err != nil {
 		return p, err
@@ -188,11 +203,11 @@ func (r *Reconciler) renew(ctx context.Context, s Subscription) error {
 // the starting point of a new watch, the gap of one that was away.
 func (r *Reconciler) held(ctx context.Context, s Subscription, p parts, h *connector.Held, ask bool) error {
 	now := r.cfg.Now()
-	former := s.Held
+	former, knew, told := s.Held, len(s.Sealed) > 0, false
 	if h != nil {
 		s.Held = *h
 		s.Held.Secret = ""
-		if p.watch.Secret == connector.SecretTheirs && h.Secret != "" {
+		if told = p.watch.Secret == connector.SecretTheirs && h.Secret != ""; told {
 			if err := r.sealSecret(ctx, &s, h.Secret); err != nil {
 				return err
 			}
@@ -211,14 +226,14 @@ func (r *Reconciler) held(ctx context.Context, s Subscription, p parts, h *conne
 	}
 	saved, err := r.cfg.Store.SaveSubscription(ctx, s, opts)
 	if errors.Is(err, ErrConflict) {
-		// A handshake taught a key, or the wish changed, while the provider was
-		// being called: keep that, and what the provider gave.
-		return r.merge(ctx, s, opts)
+		// A handshake taught a key, the wish changed or the provider said something
+		// about the watch while it was being called: keep that, and what it gave.
+		saved, err = r.merge(ctx, s, opts, knew, told)
 	}
 	if err != nil {
 		return err
 	}
-	if former.ID != "" && former.ID != saved.Held.ID {
+	if former.ID != "" && former.ID != saved.Held.ID && saved.State != Removed {
 		if err := r.retire(ctx, saved, former); err != nil {
 			return err
 		}
@@ -229,104 +244,38 @@ func (r *Reconciler) held(ctx context.Context, s Subscription, p parts, h *conne
 	return nil
 }
 
-func (r *Reconciler) merge(ctx context.Context, s Subscription, opts SaveOptions) error {
+// merge saves s, the outcome of a call, on top of what was stored during the
+// call. knew: a key was known before it; told: the provider gave one with its answer.
+func (r *Reconciler) merge(ctx context.Context, s Subscription, opts SaveOptions, knew, told bool) (Subscription, error) {
 	for {
 		stored, err := r.cfg.Store.Subscription(ctx, s.ID)
-		if err != nil {
-			return err
+		if err != nil || stored.State == Removed { // its grant is gone: there is nothing to keep
+			return stored, err
 		}
+		// A key that was taught changes nothing else. After any other change the
+		// provider is told once more: what it said of the watch may be newer than
+		// its answer.
+		learned := s.Version+1 == stored.Version && !knew && len(stored.Sealed) > 0
 		stored.Held = s.Held
-		if len(s.Sealed) > 0 && len(stored.Sealed) == 0 {
+		if told {
 			stored.Sealed = s.Sealed
 		}
-		if stored.State != Removing {
+		switch {
+		case stored.State == Removing:
+		case learned:
 			stored.LastError, stored.Tries = "", 0
-			if s.Version+1 == stored.Version && sameWish(s, stored) {
-				stored.State, stored.Due, stored.RenewAt = s.State, s.Due, s.RenewAt
-			} else {
-				stored.State, stored.Due = Pending, r.cfg.Now()
-			}
+			stored.State, stored.Due, stored.RenewAt = s.State, s.Due, s.RenewAt
+		default:
+			stored.LastError, stored.Tries = "", 0
+			stored.State, stored.Due = Pending, r.cfg.Now()
 		}
-		if _, err = r.cfg.Store.SaveSubscription(ctx, stored, opts); !errors.Is(err, ErrConflict) {
-			if err == nil && !opts.Poll.IsZero() {
-				r.cfg.PollDue()
-			}
-			r.Wake()
-			return err
+		saved, err := r.cfg.Store.SaveSubscription(ctx, stored, opts)
+		if errors.Is(err, ErrConflict) {
+			continue
 		}
+		r.Wake()
+		return saved, err
 	}
-}
-
-func sameWish(a, b Subscription) bool {
-	w := want{topics: a.Topics, filters: a.Filters}
-	return b.State != Removing && !w.differs(b)
-}
-
-// retire plans the removal of a watch that was replaced.
-func (r *Reconciler) retire(ctx context.Context, s Subscription, former connector.Held) error {
-	now := r.cfg.Now()
-	old := s
-	old.ID, old.Held, old.State = newID(now), former, Removing
-	old.Held.Keys = nil
-	old.Due, old.EndedAt, old.CreatedAt, old.Sealed, old.Version = now.Add(overlap), now, now, nil, 0
-	if err := r.cfg.Store.SaveComparison(ctx, Dirty{}, []Subscription{old}, nil); err != nil {
-		return err
-	}
-	r.Wake()
-	return nil
-}
-
-// remove takes the watch away from the provider, unless a sibling shares it.
-func (r *Reconciler) remove(ctx context.Context, s Subscription) error {
-	p, err := r.parts(ctx, s)
-	switch {
-	case errors.Is(err, ErrNotFound), errors.Is(err, connector.ErrRevoked), errors.Is(err, connector.ErrRefused):
-		return r.removed(ctx, s) // nobody is left who could call the provider
-	case err != nil:
-		return r.removeFailed(ctx, s, err)
-	}
-	if p.watch.Per == connector.PerIdentity {
-		siblings, err := r.cfg.Store.Siblings(ctx, s)
-		if err != nil {
-			return err
-		}
-		if len(siblings) > 0 {
-			return r.removed(ctx, s)
-		}
-	}
-	if p.needsCall() {
-		if s.Held.ID == "" && p.entry.Lister != nil {
-			if err := r.adopt(ctx, p, &s); err != nil {
-				return r.removeFailed(ctx, s, err)
-			}
-			p.sub.Held = s.Held
-		}
-		if err := p.entry.Subscriber.Unsubscribe(ctx, p.session, p.sub); err != nil && !errors.Is(err, connector.ErrGone) {
-			return r.removeFailed(ctx, s, err)
-		}
-	}
-	return r.removed(ctx, s)
-}
-
-func (r *Reconciler) removeFailed(ctx context.Context, s Subscription, err error) error {
-	if errors.Is(err, connector.ErrRevoked) || errors.Is(err, connector.ErrRefused) || r.cfg.Now().After(s.EndedAt.Add(giveUpAfter)) {
-		r.cfg.Logger.WarnContext(ctx, "a watch stays at the provider: it cannot be removed with this grant", "subscription", s.ID, "connector", s.Connector, "remote", s.Held.ID, "error", err)
-		return r.removed(ctx, s)
-	}
-	return r.failed(ctx, s, err)
-}
-
-func (r *Reconciler) removed(ctx context.Context, s Subscription) error {
-	s.State, s.Due, s.LastError, s.Sealed = Removed, time.Time{}, "", nil
-	if _, err := r.cfg.Store.SaveSubscription(ctx, s, SaveOptions{}); err != nil {
-		return err
-	}
-	// A Closing Connection may be free of watches now.
-	if err := r.cfg.Store.MarkDirty(ctx, s.Connection, r.cfg.Now()); err != nil {
-		return err
-	}
-	r.Wake()
-	return nil
 }
 
 // failed records an error and plans the next try, unless a person must act first.
@@ -339,7 +288,7 @@ func (r *Reconciler) failed(ctx context.Context, s Subscription, cause error) er
 	switch {
 	case errors.Is(cause, errWaits):
 		s.Due = time.Time{} // a change of the Connection marks it dirty
-	case errors.Is(cause, connector.ErrRevoked), errors.Is(cause, connector.ErrScope):
+	case s.State != Removing && (errors.Is(cause, connector.ErrRevoked) || errors.Is(cause, connector.ErrScope)):
 		if err := r.cfg.Connections.Refused(ctx, s.Connection, cause); err != nil {
 			return err
 		}
@@ -395,14 +344,15 @@ func (r *Reconciler) Signal(ctx context.Context, subscription string, signal con
 
 // Stall records that a watch is of no use until its Connection is usable again:
 // the provider has refused a call about what it reports. When the Connection
-// comes back, the watch is renewed and the provider asked for what was missed.
+// comes back, the watch is renewed and the provider asked for what was missed; it
+// is renewed when it is time, too, because the refusal may concern the call alone.
 func (r *Reconciler) Stall(ctx context.Context, subscription, reason string) error {
 	for {
 		s, err := r.cfg.Store.Subscription(ctx, subscription)
 		if err != nil || s.State != Active {
 			return err
 		}
-		s.LastError, s.Due = reason, time.Time{}
+		s.LastError = reason
 		if _, err = r.cfg.Store.SaveSubscription(ctx, s, SaveOptions{KeepLease: true}); !errors.Is(err, ErrConflict) {
 			return err
 		}

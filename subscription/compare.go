@@ -88,7 +88,7 @@ func (r *Reconciler) compareOnce(ctx context.Context, d Dirty) error {
 	}
 	if !conn.Usable && !conn.Ended {
 		// It waits for the end user: nothing can be created or removed meanwhile.
-		return r.cfg.Store.SaveComparison(ctx, d, nil, nil)
+		return r.cfg.Store.SaveComparison(ctx, d, nil, waiting(held))
 	}
 	var wants []*want
 	e, known := r.cfg.Registry.Lookup(conn.Connector)
@@ -121,6 +121,19 @@ func (r *Reconciler) compareOnce(ctx context.Context, d Dirty) error {
 	return r.cfg.Store.SaveComparison(ctx, d, create, change)
 }
 
+// waiting marks watches that nobody can look after until their Connection comes
+// back. The provider may have dropped them by then, so they are renewed and it is
+// asked for what was missed.
+func waiting(held []Subscription) (change []Subscription) {
+	for _, s := range held {
+		if s.State == Active && s.LastError == "" {
+			s.LastError = errWaits.Error()
+			change = append(change, s)
+		}
+	}
+	return change
+}
+
 func (r *Reconciler) differences(ctx context.Context, conn Connection, e *connector.Entry, wants []*want, held []Subscription) (create, change []Subscription, err error) {
 	now := r.cfg.Now()
 	matched := make(map[string]bool)
@@ -138,12 +151,21 @@ func (r *Reconciler) differences(ctx context.Context, conn Connection, e *connec
 		}
 		s := held[i]
 		matched[s.ID] = true
-		if w.differs(s) || s.State == Refused {
+		moved := s.App != conn.App
+		if moved {
+			// What is held reports to the App that the Connection was made with
+			// before. Cursor and address stay.
+			s.App, s.Held, s.Tries = conn.App, connector.Held{}, 1 // 1: look first what the provider holds
+			if err := r.join(ctx, &s, e); err != nil {
+				return nil, nil, err
+			}
+		}
+		if moved || w.differs(s) || s.State == Refused {
 			s.Topics, s.Filters, s.Triggers, s.Params = w.topics, w.filters, w.triggers, w.params
 			s.State, s.Due = Pending, now
 			change = append(change, s)
-		} else if s.LastError != "" && s.Due.IsZero() {
-			s.Due = now // it waited for the Connection to come back
+		} else if s.LastError != "" {
+			s.Due = now // it waited for the Connection to come back, or for another try
 			change = append(change, s)
 		}
 	}
@@ -169,30 +191,35 @@ func (r *Reconciler) intent(ctx context.Context, conn Connection, e *connector.E
 		Params: w.params, Topics: w.topics, Filters: w.filters, Triggers: w.triggers,
 		State: Pending, Due: now, CreatedAt: now,
 	}
-	s.Endpoint = s.ID
+	if err := r.join(ctx, &s, e); err != nil {
+		return s, err
+	}
 	watch, _ := e.Watch(w.watch)
-	secret := ""
-	if watch.Per == connector.PerIdentity {
-		siblings, err := r.cfg.Store.Siblings(ctx, s)
-		if err != nil {
-			return s, err
-		}
-		if len(siblings) > 0 {
-			eldest := siblings[0]
-			if secret, err = r.Secret(ctx, eldest); err != nil {
-				return s, err
-			}
-			s.Endpoint, s.Held = eldest.Endpoint, eldest.Held
-			s.Held.Cursor = ""
-		}
-	}
-	if secret == "" && watch.Secret == connector.SecretOurs {
-		secret = id.Token(32)
-	}
-	if secret != "" {
-		if err := r.sealSecret(ctx, &s, secret); err != nil {
-			return s, err
-		}
+	if len(s.Sealed) == 0 && watch.Secret == connector.SecretOurs {
+		err := r.sealSecret(ctx, &s, id.Token(32))
+		return s, err
 	}
 	return s, nil
+}
+
+// join gives s its own address, or where the provider shares the watch among
+// Connections, that of those who have it, with their key.
+func (r *Reconciler) join(ctx context.Context, s *Subscription, e *connector.Entry) error {
+	s.Endpoint = s.ID
+	watch, _ := e.Watch(s.Watch)
+	if watch.Per != connector.PerIdentity {
+		return nil
+	}
+	siblings, err := r.cfg.Store.Siblings(ctx, *s)
+	if err != nil || len(siblings) == 0 {
+		return err
+	}
+	eldest := siblings[0]
+	s.Endpoint, s.Held = eldest.Endpoint, eldest.Held
+	s.Held.Cursor = ""
+	secret, err := r.Secret(ctx, eldest)
+	if err != nil || secret == "" {
+		return err
+	}
+	return r.sealSecret(ctx, s, secret)
 }

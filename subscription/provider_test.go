@@ -27,6 +27,10 @@ type provider struct {
 	// during runs while a Subscribe call is open, after the watch exists.
 	during func(sub *connector.Subscription)
 
+	leaving  func() // runs while an Unsubscribe call is open, before the watch is gone
+	stopsAll bool   // Unsubscribe ends every watch
+	key      string // Held.Secret of what Subscribe makes
+
 	mu      sync.Mutex
 	watches map[string]string // remote id -> address
 	calls   []string
@@ -102,7 +106,7 @@ func (p *provider) Subscribe(_ context.Context, _ *connector.Session, sub *conne
 	if lost {
 		return nil, &connector.RetryError{Err: errors.New("the connection broke")}
 	}
-	h := &connector.Held{ID: remote}
+	h := &connector.Held{ID: remote, Secret: p.given()}
 	if p.life > 0 {
 		h.ExpiresAt = time.Now().Add(p.life)
 	}
@@ -110,12 +114,18 @@ func (p *provider) Subscribe(_ context.Context, _ *connector.Session, sub *conne
 }
 
 func (p *provider) Unsubscribe(_ context.Context, _ *connector.Session, sub *connector.Subscription) error {
+	if p.leaving != nil {
+		p.leaving()
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if err := p.called("unsubscribe " + sub.Held.ID); err != nil {
 		return err
 	}
 	delete(p.watches, sub.Held.ID)
+	if p.stopsAll {
+		clear(p.watches)
+	}
 	return nil
 }
 
@@ -126,6 +136,18 @@ func (p *provider) List(context.Context, *connector.Session, *connector.Subscrip
 		out = append(out, connector.Held{ID: remote, Address: address})
 	}
 	return out, nil
+}
+
+func (p *provider) given() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.key
+}
+
+func (p *provider) setKey(key string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.key = key
 }
 
 func (p *provider) held() map[string]string {

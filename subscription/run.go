@@ -11,7 +11,6 @@ const (
 	// longer than callTimeout, so a lease outlives every call made under it.
 	leaseTime   = 5 * time.Minute
 	callTimeout = 2 * time.Minute
-	claimLimit  = 64
 	idleCheck   = time.Minute // other processes may add work without waking this one
 	forgetAfter = 30 * 24 * time.Hour
 )
@@ -75,40 +74,53 @@ func (r *Reconciler) Run(ctx context.Context) error {
 }
 
 // claim takes what is due and starts it, as far as there are workers. Work on
-// one Connection is serial: what belongs to a busy one goes back to the store.
+// one Connection is serial: what belongs to a busy one waits for its turn.
 func (r *Reconciler) claim(ctx context.Context, slots chan struct{}, busy *busy, work *sync.WaitGroup) (found bool, err error) {
-	dirty, err := r.cfg.Store.ClaimDirty(ctx, r.cfg.Now(), leaseTime, claimLimit)
+	free, err := waitFree(ctx, slots)
+	if err != nil {
+		return false, err
+	}
+	// Not cut short by ctx: leases that nobody knows of would stay.
+	claimCtx := context.WithoutCancel(ctx)
+	dirty, err := r.cfg.Store.ClaimDirty(claimCtx, r.cfg.Now(), leaseTime, free)
 	if err != nil {
 		return false, err
 	}
 	for _, d := range dirty {
 		found = true
-		if err := r.start(ctx, slots, busy, work, d.Connection, func(ctx context.Context) { r.compare(ctx, d) }); err != nil {
-			return false, err
-		}
+		r.start(ctx, slots, busy, work, d.Connection, func(ctx context.Context) { r.compare(ctx, d) })
 	}
-	subs, err := r.cfg.Store.ClaimSubscriptions(ctx, r.cfg.Now(), leaseTime, claimLimit)
+	if free -= len(dirty); free == 0 {
+		return true, nil
+	}
+	subs, err := r.cfg.Store.ClaimSubscriptions(claimCtx, r.cfg.Now(), leaseTime, free)
 	if err != nil {
 		return false, err
 	}
 	for _, s := range subs {
 		found = true
-		if err := r.start(ctx, slots, busy, work, s.Connection, func(ctx context.Context) { r.act(ctx, s) }); err != nil {
-			return false, err
-		}
+		r.start(ctx, slots, busy, work, s.Connection, func(ctx context.Context) { r.act(ctx, s) })
 	}
 	return found, nil
 }
 
-// start runs do in a worker, after what is under way for the same Connection. It
-// waits for a free worker. do is not cancelled when ctx ends: a call to a
-// provider whose answer would be lost leaves an orphan there, so it may finish.
-func (r *Reconciler) start(ctx context.Context, slots chan struct{}, busy *busy, work *sync.WaitGroup, connection string, do func(context.Context)) error {
+// waitFree waits for a free worker and returns how many there are. What is leased
+// beyond that would wait here, for longer than its lease.
+func waitFree(ctx context.Context, slots chan struct{}) (int, error) {
 	select {
-	case slots <- struct{}{}:
 	case <-ctx.Done():
-		return ctx.Err()
+		return 0, ctx.Err()
+	case slots <- struct{}{}:
 	}
+	<-slots // only the caller takes them, so it stays free
+	return cap(slots) - len(slots), nil
+}
+
+// start runs do in a worker, one of which is free, after what is under way for
+// the same Connection. do is not cancelled when ctx ends: a call to a provider
+// whose answer would be lost leaves an orphan there, so it may finish.
+func (r *Reconciler) start(ctx context.Context, slots chan struct{}, busy *busy, work *sync.WaitGroup, connection string, do func(context.Context)) {
+	slots <- struct{}{}
 	work.Add(1)
 	turn := busy.enter(connection)
 	go func() {
@@ -119,7 +131,6 @@ func (r *Reconciler) start(ctx context.Context, slots chan struct{}, busy *busy,
 		defer cancel()
 		do(callCtx)
 	}()
-	return nil
 }
 
 // busy queues work on the same Connection.

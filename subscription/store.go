@@ -35,8 +35,9 @@ type Intents interface {
 
 	// SaveSubscription stores a Subscription whose Version is still s.Version, and makes its
 	// routes equal to Held.Keys. The stored cursor stays; Held.Cursor is taken
-	// only if there is none. A Removed one loses routes and tasks. It returns
-	// what is stored now, or [ErrConflict].
+	// only if there is none. A Removed one loses routes and tasks, and marks its
+	// Connection in the same commit: it may have waited for that. It returns what
+	// is stored now, or [ErrConflict].
 	SaveSubscription(ctx context.Context, s Subscription, o SaveOptions) (Subscription, error)
 
 	// NextSubscription returns when the next Dirty mark or Subscription is due; zero: nothing is planned.

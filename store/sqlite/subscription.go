@@ -59,7 +59,10 @@ func (s *Store) ClaimDirty(ctx context.Context, now time.Time, lease time.Durati
 		}
 		return nil
 	})
-	return out, err
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
 }
 
 func (s *Store) firstDue(ctx context.Context, query string, now time.Time) (due time.Time, err error) {
@@ -122,16 +125,25 @@ func (s *Store) ClaimSubscriptions(ctx context.Context, now time.Time, lease tim
 		}
 		return nil
 	})
-	return out, err
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
 }
 
 // SaveSubscription implements [subscription.Store].
 func (s *Store) SaveSubscription(ctx context.Context, sub subscription.Subscription, o subscription.SaveOptions) (saved subscription.Subscription, err error) {
-	err = s.write(ctx, func(c *conn) error {
-		saved, err = updateSubscription(c, sub, o)
-		return err
+	var stored subscription.Subscription // not the result: the write may go on after ctx has ended
+	err = s.write(ctx, func(c *conn) (err error) {
+		if stored, err = updateSubscription(c, sub, o); err != nil || sub.State != subscription.Removed {
+			return err
+		}
+		return markDirty(c, sub.Connection, sub.EndedAt)
 	})
-	return saved, err
+	if err != nil {
+		return sub, err
+	}
+	return stored, nil
 }
 
 // NextSubscription implements [subscription.Store]. What is leased counts from
@@ -150,14 +162,17 @@ func (s *Store) NextSubscription(ctx context.Context) (next time.Time, err error
 
 // ForgetSubscriptions implements [subscription.Store].
 func (s *Store) ForgetSubscriptions(ctx context.Context, before time.Time, limit int) (n int, err error) {
-	err = s.write(ctx, func(c *conn) error {
-		deleted, err := c.sql(`DELETE FROM subscription WHERE id IN
+	var deleted int64
+	err = s.write(ctx, func(c *conn) (err error) {
+		deleted, err = c.sql(`DELETE FROM subscription WHERE id IN
 			(SELECT id FROM subscription WHERE state = 'removed' AND ended_at < ? LIMIT ?)`).
 			time(before).int(int64(limit)).exec()
-		n = int(deleted)
 		return err
 	})
-	return n, err
+	if err != nil {
+		return 0, err
+	}
+	return int(deleted), nil
 }
 
 // Subscription implements [subscription.Store].
@@ -337,11 +352,11 @@ func updateSubscription(c *conn, sub subscription.Subscription, o subscription.S
 	if sub.State == subscription.Removed {
 		sub.Due = time.Time{}
 	}
-	n, err := c.sql(`UPDATE subscription SET state = ?, last_error = ?, tries = ?, due = ?, renew_at = ?, ended_at = ?,
+	n, err := c.sql(`UPDATE subscription SET app = ?, state = ?, last_error = ?, tries = ?, due = ?, renew_at = ?, ended_at = ?,
 		cursor = CASE cursor WHEN '' THEN ? ELSE cursor END, sealed = ?, doc = ?, endpoint = ?,
 		leased = CASE WHEN ? THEN leased ELSE 0 END, version = version + 1
 		WHERE id = ? AND version = ?`).
-		text(string(sub.State)).text(sub.LastError).int(int64(sub.Tries)).time(sub.Due).time(sub.RenewAt).time(sub.EndedAt).
+		text(sub.App).text(string(sub.State)).text(sub.LastError).int(int64(sub.Tries)).time(sub.Due).time(sub.RenewAt).time(sub.EndedAt).
 		text(sub.Held.Cursor).blob(sub.Sealed).text(doc).text(sub.Endpoint).bool(o.KeepLease).
 		text(sub.ID).int(sub.Version).exec()
 	if err != nil {

@@ -49,6 +49,8 @@ func Subscription(t *testing.T, open func(t *testing.T) Subscriptions) {
 		{"keys route to live watches of live connections of the same connector and app, each once", routing},
 		{"siblings share everything but the connection, and do not count when they go", siblings},
 		{"a removed watch is remembered by its id, and forgotten later", removedRemembered},
+		{"the removal of a watch marks its connection in the same commit", removalMarks},
+		{"a watch follows its connection to another app", watchFollowsApp},
 		{"lists are in order of creation, filtered, and continue behind an id", watchLists},
 	} {
 		t.Run(rule.words, func(t *testing.T) {
@@ -347,6 +349,32 @@ func removedRemembered(t *testing.T, s Subscriptions) {
 	}
 	if _, err := s.Subscription(ctx, sub.ID); !errors.Is(err, subscription.ErrNotFound) {
 		t.Errorf("got %v, want ErrNotFound", err)
+	}
+}
+
+func removalMarks(t *testing.T, s Subscriptions) {
+	sub := s.create(t, newWatch(s.Connect(t, "env_a", "k")))
+	sub.State, sub.EndedAt = subscription.Removing, watchNow
+	sub = s.save(t, sub, subscription.SaveOptions{})
+	if early := s.claimMark(t, watchNow); len(early) != 0 {
+		t.Fatalf("marked before it was removed: %v", early)
+	}
+	sub.State = subscription.Removed
+	s.save(t, sub, subscription.SaveOptions{})
+	if marks := s.claimMark(t, watchNow); len(marks) != 1 || marks[0].Connection != sub.Connection {
+		t.Errorf("marks: %v, want one of %s", marks, sub.Connection)
+	}
+}
+
+func watchFollowsApp(t *testing.T, s Subscriptions) {
+	sub := s.create(t, newWatch(s.Connect(t, "env_a", "k"), func(s *subscription.Subscription) { s.Held.Keys = []connector.Key{"channel"} }))
+	sub.App = "app_1"
+	if sub = s.save(t, sub, subscription.SaveOptions{}); sub.App != "app_1" {
+		t.Errorf("its app is %q", sub.App)
+	}
+	for app, want := range map[string][]string{"": nil, "app_1": {sub.ID}} {
+		got, err := s.RouteKeys(t.Context(), "acme", app, "", []connector.Key{"channel"})
+		wantIDs(t, "routed from "+app, got, err, want...)
 	}
 }
 
