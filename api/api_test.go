@@ -90,7 +90,7 @@ type order struct {
 func (s shop) Describe() connector.Description {
 	return connector.Description{
 		Name: "shop", Label: "Shop", Docs: "https://shop.example/docs",
-		Endpoints: map[string]connector.Template{"api": "https://api.shop.example"},
+		Endpoints: map[string]connector.Template{"api": "https://{app.server}|https://api.shop.example"},
 		OAuth: &connector.OAuth{
 			Authorize: "https://shop.example/authorize",
 			Token:     connector.Request{URL: "https://shop.example/token"},
@@ -98,6 +98,7 @@ func (s shop) Describe() connector.Description {
 		AppFields: []connector.Field{
 			{Name: "signing_secret", Label: "Signing secret", Secret: true},
 			{Name: "topic", Label: "Topic", Optional: true},
+			{Name: "server", Label: "Server", Optional: true},
 		},
 		Watches: []connector.Watch{{Name: "app", Intake: connector.AtApp, Secret: connector.AppSecret("signing_secret")}},
 		Triggers: []trigger.Definition{{

@@ -10,8 +10,8 @@ import (
 )
 
 // setApp serves PUT /apps/{connector}. Secrets are write-only: one that the body
-// does not name stays, as long as the client id does; "" removes it. All else is
-// replaced.
+// does not name stays, as long as client id and server do; "" removes it. All
+// else is replaced.
 func (a *api) setApp(c *call) (answer, error) {
 	e, err := a.lookup(c)
 	if err != nil {
@@ -38,10 +38,12 @@ func (a *api) setApp(c *call) (answer, error) {
 		return answer{}, err
 	}
 	if err == nil && before.External {
-		return answer{}, fail(http.StatusConflict, CodeManaged, "", "the program has the App of this environment; change it there")
+		return answer{}, managedApp()
 	}
 	if err == nil && before.App.ClientID == app.ClientID {
-		keepSecrets(e, &app, before.App, secretGiven)
+		if err := keepSecrets(e, &app, before.App, secretGiven); err != nil {
+			return answer{}, err
+		}
 	}
 	if app.ClientID == "" && app.ClientSecret == "" && len(app.Scopes) == 0 && len(app.Fields) == 0 {
 		if e.OAuth != nil {
@@ -59,9 +61,18 @@ func (a *api) setApp(c *call) (answer, error) {
 	return reply(http.StatusOK, a.appOf(e, now))
 }
 
-// keepSecrets takes over what the body left out.
-func keepSecrets(e *connector.Entry, app *connector.App, before connector.App, secretGiven bool) {
-	if !secretGiven {
+func managedApp() *failure {
+	return fail(http.StatusConflict, CodeManaged, "", "the program has the App of this environment; change it there")
+}
+
+// keepSecrets takes over what the body left out; but not to another server, which
+// would be a way to read what is write-only.
+func keepSecrets(e *connector.Entry, app *connector.App, before connector.App, secretGiven bool) error {
+	moved := slices.ContainsFunc(e.AppAddresses(), func(name string) bool { return app.Fields[name] != before.Fields[name] })
+	if !secretGiven && before.ClientSecret != "" {
+		if moved {
+			return missing("client_secret", "the App moves to another server, so name its secrets again")
+		}
 		app.ClientSecret = before.ClientSecret
 	}
 	for _, f := range e.AppFields {
@@ -73,12 +84,16 @@ func keepSecrets(e *connector.Entry, app *connector.App, before connector.App, s
 		case given && value == "":
 			delete(app.Fields, f.Name)
 		case !given && before.Fields[f.Name] != "":
+			if moved {
+				return missing(f.Name, "the App moves to another server, so name its secrets again")
+			}
 			if app.Fields == nil {
 				app.Fields = make(map[string]string)
 			}
 			app.Fields[f.Name] = before.Fields[f.Name]
 		}
 	}
+	return nil
 }
 
 func (a *api) appOf(e *connector.Entry, own auth.OwnApp) App {
@@ -115,6 +130,13 @@ func (a *api) removeApp(c *call) (answer, error) {
 	}
 	e, err := a.lookup(c)
 	if err != nil {
+		return answer{}, err
+	}
+	own, err := a.cfg.Auth.App(c.r.Context(), c.environment, e.Name)
+	if err == nil && own.External { // the program would bring it back with the next consent
+		return answer{}, managedApp()
+	}
+	if err != nil && !errors.Is(err, auth.ErrNoApp) {
 		return answer{}, err
 	}
 	return answer{status: http.StatusNoContent}, a.cfg.Auth.DeleteApp(c.r.Context(), c.environment, e.Name)

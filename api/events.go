@@ -114,8 +114,11 @@ func (a *api) sendExample(c *call) (answer, error) {
 	if trigger == "" {
 		return answer{}, missing("trigger", "name one, such as \"gmail.email.sent\"; GET /connectors/{connector} lists those of a connector")
 	}
-	if len(account) > maxAccount {
+	switch {
+	case len(account) > maxAccount:
 		return answer{}, badBody("account", "account has more than %d bytes", maxAccount)
+	case strings.ContainsFunc(account, func(r rune) bool { return r < ' ' || r == 0x7f || r == '\uFFFD' }):
+		return answer{}, badBody("account", "account holds control characters or is not UTF-8")
 	}
 	made, err := a.cfg.Forwarder.SendExample(c.r.Context(), c.environment, trigger, account)
 	if err != nil {

@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -79,7 +80,7 @@ func TestCatalogue(t *testing.T) {
 	}
 	var c api.Connector
 	in.get(t, "/connectors/shop", &c)
-	if len(c.Triggers) != 1 || c.Docs != "https://shop.example/docs" || len(c.AppFields) != 2 || !c.AppFields[0].Secret || !c.AppFields[0].Required || c.AppFields[1].Required {
+	if len(c.Triggers) != 1 || c.Docs != "https://shop.example/docs" || len(c.AppFields) != 3 || !c.AppFields[0].Secret || !c.AppFields[0].Required || c.AppFields[1].Required {
 		t.Fatalf("GET /connectors/shop: %+v", c)
 	}
 	tr := c.Triggers[0]
@@ -264,6 +265,34 @@ func TestForwardingWithoutAndManaged(t *testing.T) {
 	}
 }
 
+// externalApp is a program that has the App of every environment.
+type externalApp struct{ api.Auth }
+
+func (externalApp) App(context.Context, string, string) (auth.OwnApp, error) {
+	return auth.OwnApp{AppRecord: auth.AppRecord{External: true}}, nil
+}
+
+func TestWhatTheProgramHas(t *testing.T) {
+	t.Parallel()
+	in := install(t)
+	in = in.with(t, func(c *api.Config) { c.Auth = externalApp{c.Auth} })
+	for _, row := range []struct{ method, body string }{{"PUT", `{"client_id":"x"}`}, {"DELETE", ""}} {
+		if got := in.call(t, row.method, "/apps/shop", in.key, row.body); got.status != 409 || got.code() != "managed" {
+			t.Errorf("%s of the program's App: %d %s", row.method, got.status, got.body)
+		}
+	}
+	own := "4f1c9e2ab7d05386" + "a9b8c7d6e5f40312"
+	if _, err := in.deployments.IssueKey(t.Context(), deployment.KeyRequest{Environment: in.prod, Key: own, Managed: true}); err != nil {
+		t.Fatal(err)
+	}
+	if got := in.call(t, "POST", "/api-key", own, ""); got.status != 409 || got.code() != "managed" {
+		t.Errorf("replacing the program's key: %d %s", got.status, got.body)
+	}
+	if got := in.call(t, "GET", "/forwarding", own, ""); got.status != 200 {
+		t.Errorf("the program's key: %d %s", got.status, got.body)
+	}
+}
+
 func TestApps(t *testing.T) {
 	t.Parallel()
 	in := install(t)
@@ -309,6 +338,21 @@ func TestApps(t *testing.T) {
 	if s := stored(); s.App.ClientSecret != "" {
 		t.Error(`client_secret "" did not remove it`)
 	}
+	// A secret that a key cannot read does not follow to a server that it names.
+	put(`{"client_id":"mine","client_secret":"client-secret"}`)
+	for body, field := range map[string]string{
+		`{"client_id":"mine","fields":{"server":"evil.example"}}`:                      "client_secret",
+		`{"client_id":"mine","client_secret":"","fields":{"server":"evil.example"}}`:   "signing_secret",
+		`{"client_id":"mine","fields":{"server":"evil.example","signing_secret":"x"}}`: "client_secret",
+	} {
+		if got := in.call(t, "PUT", "/apps/shop", in.key, body); got.status != 400 || got.code() != "missing_parameter" || got.field() != field {
+			t.Errorf("%s: %d %s", body, got.status, got.body)
+		}
+	}
+	if s := stored(); s.App.Fields["server"] != "" || s.App.ClientSecret != "client-secret" {
+		t.Errorf("a refused App was stored")
+	}
+	put(`{"client_id":"mine","client_secret":"another","fields":{"server":"new.example","signing_secret":"sign-secret"}}`)
 	// Another registration has other secrets.
 	if got := in.call(t, "PUT", "/apps/shop", in.key, `{"client_id":"another"}`); got.status != 400 || got.field() != "signing_secret" {
 		t.Errorf("another client id took the old secrets over: %d %s", got.status, got.body)
