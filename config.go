@@ -81,6 +81,10 @@ type Config struct {
 	// as "https://app.example.com". Defaults to the origin of PublicURL.
 	RedirectOrigins []string
 
+	// ProductName is what the pages that end users see call your product. Defaults
+	// to the host of PublicURL.
+	ProductName string
+
 	// Notify is called for what an operator should know, such as
 	// forward.DestinationPaused. It must return quickly. To have news forwarded
 	// too, add their names to a trigger list.

@@ -17,6 +17,11 @@ type KeyRequest struct {
 	Environment string        // "env_…". Defaults to the default one
 	Grace       time.Duration // how long the key before stays valid, at most MaxGrace. Defaults to not at all
 	Key         string        // a random key of your own, 32 to 255 printable characters. Defaults to a fresh one
+
+	// Managed says that Key belongs to the program or to its config file, which
+	// issues it at every start. Replacing it elsewhere is refused from then on
+	// ([ErrManaged]): the next start would bring back the key that was replaced.
+	Managed bool
 }
 
 // MaxGrace is the longest grace of a key that is replaced.
@@ -37,11 +42,14 @@ const (
 // that were in their grace keep their end, or lose it with a zero Grace.
 //
 // Issuing an own key that is the current one already changes nothing, so a
-// program with a fixed key may do it at every start. [ErrKeyTaken] means that
-// another environment has, or had, that key.
+// program with a fixed key may do it at every start, with Managed. [ErrKeyTaken]
+// means that another environment has, or had, that key.
 func (s *Service) IssueKey(ctx context.Context, req KeyRequest) (string, error) {
 	if req.Grace < 0 || req.Grace > MaxGrace {
 		return "", fmt.Errorf("deployment: grace is %s: it must be between 0 and %s", req.Grace, MaxGrace)
+	}
+	if req.Managed && req.Key == "" {
+		return "", errors.New("deployment: Managed is for a Key of your own: name it")
 	}
 	environment, err := s.environment(ctx, req.Environment)
 	if err != nil {
@@ -53,6 +61,9 @@ func (s *Service) IssueKey(ctx context.Context, req KeyRequest) (string, error) 
 	} else if err := checkOwnKey(key); err != nil {
 		return "", err
 	}
+	if _, managed := s.managedKeys.Load(environment); managed && !req.Managed {
+		return "", fmt.Errorf("%w: the API key of %s", ErrManaged, environment)
+	}
 	now := s.now()
 	var oldUntil time.Time
 	if req.Grace > 0 {
@@ -60,6 +71,9 @@ func (s *Service) IssueKey(ctx context.Context, req KeyRequest) (string, error) 
 	}
 	if err := s.store.PutKey(ctx, Key{Environment: environment, Hash: hashKey(key), IssuedAt: now}, oldUntil); err != nil {
 		return "", err
+	}
+	if req.Managed {
+		s.managedKeys.Store(environment, nil)
 	}
 	return key, nil
 }

@@ -181,3 +181,36 @@ func FuzzAuthenticate(f *testing.F) {
 		}
 	})
 }
+
+// A key of a config file is replaced there: elsewhere, the next start would
+// bring back what was replaced.
+func TestManagedKey(t *testing.T) {
+	t.Parallel()
+	r := newRoom(t, deployment.Config{Default: true})
+	ctx := t.Context()
+	own, next := "4f1c9e2ab7d05386"+"a9b8c7d6e5f40312", "04f1c9e2ab7d0538"+"6a9b8c7d6e5f4031"
+	if _, err := r.IssueKey(ctx, deployment.KeyRequest{Managed: true}); err == nil {
+		t.Error("Managed without a Key was taken")
+	}
+	for _, key := range []string{own, own, next} { // as at every start; then the file was edited
+		if _, err := r.IssueKey(ctx, deployment.KeyRequest{Key: key, Managed: true}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.IssueKey(ctx, deployment.KeyRequest{Grace: time.Hour}); !errors.Is(err, deployment.ErrManaged) {
+			t.Errorf("replaced elsewhere: %v", err)
+		}
+		if _, err := r.Authenticate(ctx, key); err != nil {
+			t.Errorf("the key of the file: %v", err)
+		}
+	}
+	if _, err := r.Authenticate(ctx, own); !errors.Is(err, deployment.ErrBadKey) {
+		t.Errorf("the key before: %v", err)
+	}
+	d, err := r.Ensure(ctx, deployment.Spec{Organization: "Acme"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.IssueKey(ctx, deployment.KeyRequest{Environment: d.Environments[0].ID}); err != nil {
+		t.Errorf("another environment: %v", err)
+	}
+}

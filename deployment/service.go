@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 	"unicode"
@@ -59,6 +60,8 @@ type Service struct {
 	ready    atomic.Bool   // the default ones are there
 	readying chan struct{} // held while they are made
 
+	managedKeys *sync.Map // environments whose API key belongs to the program
+
 	cache cache
 }
 
@@ -101,6 +104,8 @@ func New(cfg Config) (*Service, error) {
 		now:      func() time.Time { return cfg.Now().UTC().Truncate(time.Millisecond) },
 		readying: make(chan struct{}, 1),
 		cache:    newCache(),
+
+		managedKeys: new(sync.Map),
 	}, nil
 }
 

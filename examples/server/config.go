@@ -26,6 +26,7 @@ type config struct {
 	SealingKeys          []string                   `json:"sealing_keys"`
 	Connectors           map[string]json.RawMessage `json:"connectors"`
 	Deployments          []deploymentConfig         `json:"deployments"`
+	ProductName          string                     `json:"product_name"` // on the pages that end users see. Defaults to the host of public_url
 	RedirectOrigins      []string                   `json:"redirect_origins"`
 	AllowPrivateNetworks bool                       `json:"allow_private_networks"`
 	Limits               limitsConfig               `json:"limits"`
@@ -178,6 +179,18 @@ func (c *config) multiTenant() bool {
 	for _, d := range c.Deployments {
 		if !d.isDefault() {
 			return true
+		}
+	}
+	return false
+}
+
+// hasKey reports whether any environment has an API key.
+func (c *config) hasKey() bool {
+	for _, d := range c.Deployments {
+		for _, e := range d.Environments {
+			if e.APIKey != "" {
+				return true
+			}
 		}
 	}
 	return false

@@ -47,8 +47,9 @@ func products() map[string]product {
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, os.Args[1:], os.LookupEnv, os.Stdout, os.Stderr); err != nil && !errors.Is(err, flag.ErrHelp) {
+	err := run(ctx, os.Args[1:], os.LookupEnv, os.Stdout, os.Stderr)
+	stop()
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "server:", err)
 		os.Exit(1)
 	}
@@ -86,6 +87,7 @@ func run(ctx context.Context, args []string, lookup func(string) (string, bool),
 		Connectors:           connectors,
 		SealingKeys:          cfg.SealingKeys,
 		MultiTenant:          cfg.multiTenant(),
+		ProductName:          cfg.ProductName,
 		RedirectOrigins:      cfg.RedirectOrigins,
 		AllowPrivateNetworks: cfg.AllowPrivateNetworks,
 		Limits:               cfg.Limits.limits(),
@@ -98,6 +100,9 @@ func run(ctx context.Context, args []string, lookup func(string) (string, bool),
 		if err := d.apply(ctx, in); err != nil {
 			return fmt.Errorf("deployments[%d] (%s/%s): %w", i, d.Organization, d.Name, err)
 		}
+	}
+	if !cfg.hasKey() {
+		logger.Warn("nobody can use the JSON API: give an environment an api_key, such as deployments[0].environments.Production.api_key")
 	}
 	return serve(ctx, cfg, in, stdout)
 }
@@ -203,7 +208,7 @@ func (d deploymentConfig) apply(ctx context.Context, in *interactor.Interactor) 
 			return err
 		}
 		if e.APIKey != "" {
-			if _, err := in.Deployments.IssueKey(ctx, deployment.KeyRequest{Environment: env.ID, Key: e.APIKey}); err != nil {
+			if _, err := in.Deployments.IssueKey(ctx, deployment.KeyRequest{Environment: env.ID, Key: e.APIKey, Managed: true}); err != nil {
 				return fmt.Errorf("environments.%s.api_key: %w", name, err)
 			}
 		}

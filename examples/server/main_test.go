@@ -154,7 +154,12 @@ func start(t *testing.T, path string, env func(string) (string, bool)) (address 
 
 func get(t *testing.T, address, key string) (int, string) {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address, nil)
+	return send(t, http.MethodGet, address, key)
+}
+
+func send(t *testing.T, method, address, key string) (int, string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, address, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,6 +185,10 @@ func TestServesAndStopsAndStartsAgain(t *testing.T) {
 		status, body := get(t, address+"/api/v1/connector/interactor/gmail/auth-url?account=user-42", apiKey)
 		if status != http.StatusOK || !strings.HasPrefix(body, "https://hooks.example.com/connect/") {
 			t.Errorf("auth-url: %d %s", status, body)
+		}
+		// The key of the file is replaced there: a restart would bring it back.
+		if status, body := send(t, http.MethodPost, address+"/api/v1/api-key", apiKey); status != http.StatusConflict || !strings.Contains(body, "managed") {
+			t.Errorf("replacing the key of the file: %d %s", status, body)
 		}
 		if status, _ := get(t, address+"/api/v1/connections", "itk_wrong"); status != http.StatusUnauthorized {
 			t.Errorf("a wrong key got %d", status)
