@@ -64,7 +64,7 @@ func testRefusals(t *testing.T, server *giteaserver.Server) {
 	wantConnected(t, page, s.base, user.Name)
 	callback := page.URL
 	page, err = visitor.Open(t.Context(), callback.String())
-	wantRefused("replayed state", page, err, "")
+	wantRefused("replayed callback", page, err, "")
 	for name, state := range map[string]string{
 		"invented state": strings.Repeat("A", 43), "short state": "A", "no state": "",
 	} {
@@ -80,6 +80,19 @@ func testRefusals(t *testing.T, server *giteaserver.Server) {
 	}
 	if conn := s.connection(t, "user-9"); conn.Status != "active" || conn.Identity != user.Name {
 		t.Errorf("the connection is %+v, want the active one of %s", conn, user.Name)
+	}
+
+	// With an own App there is no Continue page and no cookie: the state alone stands against a replay.
+	s.useOwnApp(t, server.Bob.CreateOAuthApp(t, s.base+"/oauth/callback"))
+	page, err = visitor.Consent(t.Context(), s.authURL(t, gitea.Name, "user-9"), user)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantConnected(t, page, s.base, user.Name)
+	page, err = server.NewVisitor(t).Open(t.Context(), page.URL.String())
+	wantRefused("replayed state", page, err, "")
+	if conn := s.connection(t, "user-9"); conn.Status != "active" {
+		t.Errorf("after the replay the connection is %+v", conn)
 	}
 
 	// With an allowed redirectUrl the outcome goes there. Nobody answers at that address: the way is what counts.
