@@ -20,7 +20,7 @@
 //	                      page; a person's way through it in Chromium
 //	TestKill              kill -9, 20 times under load: nothing acknowledged is lost
 //	TestSigningSecrets    deliveries under one and under two signing secrets, verified by both libraries
-//	TestKeys              wrong, missing and rotated API keys
+//	TestKeys              wrong, missing and rotated API keys, those of a config file included
 //
 // The packages below are the real parts: giteaserver, browser, nodeverify; child runs processes, and
 // realpart says what happens where a part is missing.
