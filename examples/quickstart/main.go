@@ -157,6 +157,7 @@ func newDemo(ctx context.Context, dir, addr string, getenv func(string) string, 
 		Store:       d.db,
 		SealingKeys: []string{key},
 		Connectors:  []interactor.Connector{gmail.New(google)},
+		ProductName: "Acme",
 		Forwarding: interactor.Forwarding{
 			URL:       receiverURL + "/events",
 			HeaderKey: headerKey, HeaderValue: headerValue,
