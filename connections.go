@@ -59,5 +59,5 @@ func (cfg *Config) log() *slog.Logger {
 	if cfg.Logger != nil {
 		return cfg.Logger
 	}
-	return slog.Default()
+	return slog.Default() //nolint:forbidigo // the documented default
 }

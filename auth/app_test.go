@@ -44,7 +44,7 @@ func TestApps(t *testing.T) {
 	}
 	connect := func(user string) string {
 		t.Helper()
-		if res := f.browser(t).get(f.p.consent(t, f.link(t, auth.ConnectRequest{Account: user}), user)); res.Code != 200 {
+		if res := f.browser(t).get(f.p.consent(t, f.link(t, auth.ConnectRequest{Account: user}), user)); res.Code != 200 { //nolint:contextcheck // it takes t's
 			t.Fatalf("callback: %d\n%s", res.Code, res.Body)
 		}
 		c, err := f.Find(ctx, auth.Query{Account: user})

@@ -230,8 +230,7 @@ func TestDisconnectDuringRefresh(t *testing.T) {
 	go func() { finished <- f.FinishDisconnect(t.Context(), id) }()
 	close(answer)
 	if err := <-called; err != nil {
-		var gone *auth.ReconnectError
-		if !errors.As(err, &gone) {
+		if _, gone := errors.AsType[*auth.ReconnectError](err); !gone {
 			t.Error(err)
 		}
 	}

@@ -289,7 +289,7 @@ func TestConfirm(t *testing.T) {
 			if r.URL.Query().Get("state") == "" {
 				return errors.New("not the callback's request")
 			}
-			return errors.New("You are signed in as somebody else <b>.")
+			return errors.New("You are signed in as somebody else <b>.") //nolint:revive // a page shows it as it is
 		}
 	})
 	b := f.browser(t)

@@ -94,8 +94,7 @@ func TestRefreshDurableBeforeUse(t *testing.T) {
 	disk.broken.Store(true)
 	seen := len(f.p.seen)
 	err := call(c, f.p.URL+"/api/me")
-	var retry *connector.RetryError
-	if !errors.As(err, &retry) {
+	if _, later := errors.AsType[*connector.RetryError](err); !later {
 		t.Errorf("store away: %v", err)
 	}
 	if len(f.p.seen) != seen {

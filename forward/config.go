@@ -165,7 +165,7 @@ func New(cfg Config) (*Forwarder, error) {
 	problems = append(problems, cfg.Limits.check()...)
 	cfg.Limits.defaults()
 	if cfg.Logger == nil {
-		cfg.Logger = slog.Default()
+		cfg.Logger = slog.Default() //nolint:forbidigo // the documented default
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now

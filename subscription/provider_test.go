@@ -202,7 +202,7 @@ func (a *accounts) Closed(_ context.Context, id string, giveUp bool) error {
 	return nil
 }
 
-func (a *accounts) Refused(_ context.Context, id string, err error) error {
+func (a *accounts) Refused(_ context.Context, id string, _ error) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.refused = append(a.refused, id)

@@ -90,7 +90,7 @@ func New(cfg Config) (*Reconciler, error) {
 		cfg.Workers = 8
 	}
 	if cfg.Logger == nil {
-		cfg.Logger = slog.Default()
+		cfg.Logger = slog.Default() //nolint:forbidigo // the documented default
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -265,7 +265,7 @@ func backoff(tries int) time.Duration {
 
 // jitter spreads d by ±20 %.
 func jitter(d time.Duration) time.Duration {
-	return time.Duration(float64(d) * (0.8 + 0.4*rand.Float64()))
+	return time.Duration(float64(d) * (0.8 + 0.4*rand.Float64())) //nolint:gosec // nobody gains by guessing it
 }
 
 func newID(now time.Time) string { return id.New("sub", now) }

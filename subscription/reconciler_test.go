@@ -1,7 +1,6 @@
 package subscription_test
 
 import (
-	"context"
 	"errors"
 	"slices"
 	"strings"
@@ -47,8 +46,8 @@ func TestIntentIsDurableBeforeTheProviderIsCalled(t *testing.T) {
 	during := make(chan seen, 1)
 	p.during = func(sub *connector.Subscription) {
 		var s seen
-		if s.subs, s.err = r.At(context.Background(), sub.ID); s.err == nil && len(s.subs) == 1 {
-			s.secret, s.err = r.Secret(context.Background(), s.subs[0])
+		if s.subs, s.err = r.At(t.Context(), sub.ID); s.err == nil && len(s.subs) == 1 {
+			s.secret, s.err = r.Secret(t.Context(), s.subs[0])
 		}
 		if s.secret != sub.Secret || len(sub.Secret) != 43 {
 			s.err = errors.New("the provider was given another key: " + sub.Secret)
@@ -249,12 +248,12 @@ func TestKeyIsLearnedOnce(t *testing.T) {
 	r := newRoom(t, p)
 	learned := make(chan error, 2)
 	p.during = func(sub *connector.Subscription) {
-		s, err := r.Get(context.Background(), sub.ID)
+		s, err := r.Get(t.Context(), sub.ID)
 		if err != nil {
 			learned <- err
 			return
 		}
-		learned <- r.Learn(context.Background(), s, "their key")
+		learned <- r.Learn(t.Context(), s, "their key")
 	}
 	r.run()
 	r.connect("conn_1", "env_a")

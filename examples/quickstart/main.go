@@ -24,6 +24,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -40,8 +41,9 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, os.Args[1:], os.Getenv, os.Stdout); err != nil && !errors.Is(err, flag.ErrHelp) {
+	err := run(ctx, os.Args[1:], os.Getenv, os.Stdout)
+	stop()
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "quickstart:", err)
 		os.Exit(1)
 	}
@@ -122,13 +124,13 @@ func newDemo(ctx context.Context, dir, addr string, getenv func(string) string, 
 
 	// Your server: where events arrive.
 	d.receiver = newReceiver(webhook.Verifier{Secrets: []string{secret}}, out)
-	receiverURL, err := d.serve("127.0.0.1:0", d.receiver.handler())
+	receiverURL, err := d.serve(ctx, "127.0.0.1:0", d.receiver.handler())
 	if err != nil {
 		return nil, err
 	}
 
 	// The provider.
-	listener, err := net.Listen("tcp", addr)
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
 	if err != nil {
 		return nil, err
 	}
@@ -138,7 +140,7 @@ func newDemo(ctx context.Context, dir, addr string, getenv func(string) string, 
 		Mode: gmail.Poll, PollInterval: 10 * time.Second,
 	}
 	if google.ClientID == "" {
-		d.google = gmailtest.NewServer()
+		d.google = gmailtest.NewServer() //nolint:contextcheck // it lives until Close
 		d.stop = append(d.stop, d.google.Close)
 		d.google.AddMailbox("alice@example.com")
 		d.google.AddMailbox("bob@example.com")
@@ -176,7 +178,7 @@ func newDemo(ctx context.Context, dir, addr string, getenv func(string) string, 
 	mux.Handle("/oauth/", d.in.Handler())
 	mux.Handle("/api/v1/", d.in.Handler())
 	mux.Handle("/", d.page())
-	d.serveOn(listener, mux)
+	d.serveOn(ctx, listener, mux)
 	runCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	go func() { d.ran <- d.in.Run(runCtx) }()
 	d.stop = append(d.stop, func() {
@@ -215,16 +217,16 @@ func keys(dir string) (sealing, signing string, err error) {
 }
 
 // serve listens on addr and returns the address as a URL.
-func (d *demo) serve(addr string, h http.Handler) (string, error) {
-	listener, err := net.Listen("tcp", addr)
+func (d *demo) serve(ctx context.Context, addr string, h http.Handler) (string, error) {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
 	if err != nil {
 		return "", err
 	}
-	d.serveOn(listener, h)
+	d.serveOn(ctx, listener, h)
 	return "http://" + listener.Addr().String(), nil
 }
 
-func (d *demo) serveOn(listener net.Listener, h http.Handler) {
+func (d *demo) serveOn(ctx context.Context, listener net.Listener, h http.Handler) {
 	server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute}
 	go func() {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
@@ -232,17 +234,17 @@ func (d *demo) serveOn(listener net.Listener, h http.Handler) {
 		}
 	}()
 	d.stop = append(d.stop, func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
-		if err := server.Shutdown(ctx); err != nil {
+		if err := server.Shutdown(drain); err != nil {
 			_ = server.Close() // connections that do not end by themselves
 		}
 	})
 }
 
 func (d *demo) close() {
-	for i := len(d.stop) - 1; i >= 0; i-- {
-		d.stop[i]()
+	for _, stop := range slices.Backward(d.stop) {
+		stop()
 	}
 	d.stop = nil
 	if d.db != nil {

@@ -131,7 +131,8 @@ func (d *demo) forge(ctx context.Context) (int, error) {
 }
 
 func do(req *http.Request) (int, string, error) {
-	resp, err := http.DefaultClient.Do(req)
+	client := &http.Client{Timeout: 10 * time.Second}
+	resp, err := client.Do(req)
 	if err != nil {
 		return 0, "", err
 	}

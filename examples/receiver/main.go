@@ -31,8 +31,9 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, os.Args[1:], os.Getenv, os.Stdout); err != nil && !errors.Is(err, flag.ErrHelp) {
+	err := run(ctx, os.Args[1:], os.Getenv, os.Stdout)
+	stop()
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
 		log.Fatal(err)
 	}
 }
@@ -49,9 +50,9 @@ func run(ctx context.Context, args []string, getenv func(string) string, out io.
 	}
 
 	mux := http.NewServeMux()
-	mux.Handle("POST /events", hook.Handler(newPrinter(out).print))
+	mux.Handle("POST /events", hook.Handler(newPrinter(out).show))
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute}
-	listener, err := net.Listen("tcp", *addr)
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", *addr)
 	if err != nil {
 		return err
 	}
@@ -88,9 +89,9 @@ func newPrinter(out io.Writer) *printer {
 	return &printer{out: out, seen: make(map[string]bool), ring: make([]string, remember)}
 }
 
-// print is what a receiver does with an event. Returning an error answers 500,
+// show is what a receiver does with an event. Returning an error answers 500,
 // and the event comes again.
-func (p *printer) print(_ context.Context, ev trigger.Event) error {
+func (p *printer) show(_ context.Context, ev trigger.Event) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.seen[ev.ID] {

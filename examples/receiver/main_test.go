@@ -85,7 +85,7 @@ func TestPrinterForgetsTheOldest(t *testing.T) {
 	var out bytes.Buffer
 	p := newPrinter(&out)
 	for i := range remember + 1 {
-		require.NoError(t, p.print(t.Context(), trigger.Event{ID: fmt.Sprint("evt_", i)}))
+		require.NoError(t, p.show(t.Context(), trigger.Event{ID: fmt.Sprint("evt_", i)}))
 	}
 	assert.Len(t, p.seen, remember)
 	assert.False(t, p.seen["evt_0"])
