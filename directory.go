@@ -277,6 +277,11 @@ func (d *directory) Subscription(ctx context.Context, id string) (*forward.Expan
 	if err != nil {
 		return nil, err
 	}
+	if _, _, err := d.alive(ctx, []subscription.Subscription{s}); errors.Is(err, forward.ErrAddressGone) {
+		return nil, forward.ErrNoAddress // disconnected: from then on nothing is fetched for it
+	} else if err != nil {
+		return nil, err
+	}
 	if d.startingPointUnknown(s) {
 		// Asked now, the connector would take this moment for the starting point,
 		// and what happened since the provider made the watch would be skipped.

@@ -10,6 +10,7 @@ import (
 	"path"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/interactorhq/interactor/api"
@@ -36,6 +37,7 @@ type Interactor struct {
 	deleted  chan struct{} // an Environment was deleted
 	ready    sync.Mutex
 	prepared bool
+	running  atomic.Bool
 }
 
 // checkForwarding reports everything that this installation cannot do of settings.
@@ -188,6 +190,11 @@ func (in *Interactor) Handler() http.Handler { return in.handler }
 // back. It returns an error only when the store fails for good. A second Run at
 // the same time gets [forward.ErrRunning]; after Run returned it may be called again.
 func (in *Interactor) Run(ctx context.Context) error {
+	// Here, not part by part: of two at the same time each could get some.
+	if !in.running.CompareAndSwap(false, true) {
+		return forward.ErrRunning
+	}
+	defer in.running.Store(false)
 	if err := in.prepare(ctx); err != nil {
 		if ctx.Err() != nil {
 			return nil // it ended before anything had begun
@@ -196,19 +203,27 @@ func (in *Interactor) Run(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	parts := []func(context.Context) error{in.Forwarder.Run, in.Subscriptions.Run, in.Auth.Run, in.runEraser}
-	results := make(chan error, len(parts))
+	// Tokens last: the others may need a fresh one while they end, and what a
+	// provider gives for it must be stored before the caller closes the store.
+	tokens, endTokens := context.WithCancel(context.WithoutCancel(ctx))
+	defer endTokens()
+	parts := []func(context.Context) error{in.Forwarder.Run, in.Subscriptions.Run, in.runEraser}
+	results := make(chan error, len(parts)+1)
 	for _, run := range parts {
 		go func() { results <- run(ctx) }()
 	}
+	go func() { results <- in.Auth.Run(tokens) }()
 	var first error
-	for range parts {
+	for left := cap(results); left > 0; left-- {
+		if left == 1 {
+			endTokens()
+		}
 		if err := <-results; err != nil && first == nil {
 			first = err
 			cancel() // what one part cannot do without, all of them stop for
 		}
 	}
-	if errors.Is(first, subscription.ErrRunning) {
+	if errors.Is(first, subscription.ErrRunning) || errors.Is(first, auth.ErrRunning) {
 		return forward.ErrRunning
 	}
 	return first
