@@ -241,3 +241,24 @@ func TestDisconnectDuringRefresh(t *testing.T) {
 		t.Errorf("left at the provider: %v, revoked %v", left, f.p.revoked)
 	}
 }
+
+// Consent after a refusal for lack of a scope tells those who wait for it, also
+// when the provider names the same scopes as before.
+func TestConsentAnewTellsWhoWaits(t *testing.T) {
+	t.Parallel()
+	f := setUp(t)
+	id := f.connect(t, "alice", auth.ConnectRequest{}).ID
+	if err := f.MarkNeedsConsent(t.Context(), id, "no access to the folder"); err != nil {
+		t.Fatal(err)
+	}
+	changes := len(f.changed)
+	browser := f.browser(t)
+	res := browser.press(t, f.link(t, auth.ConnectRequest{}), nil)
+	browser.get(f.p.consent(t, res.Header().Get("Location"), "alice"))
+	if r := f.record(t, id); r.NeedsConsent {
+		t.Fatalf("connected again: %+v", r)
+	}
+	if len(f.changed) == changes {
+		t.Error("nobody was told")
+	}
+}

@@ -126,7 +126,7 @@ func (a *Authorizer) update(ctx context.Context, connection string, change func(
 func (a *Authorizer) save(ctx context.Context, before, after Record, ticket string) (Record, error) {
 	w := Write{Record: after, Ticket: ticket}
 	w.Routes = before.Version == 0 || before.App != after.App || before.Erased != after.Erased || !sameIdentities(before.Identities, after.Identities)
-	changed := w.Routes || before.Status != after.Status || before.Closing != after.Closing ||
+	changed := w.Routes || before.Status != after.Status || before.Closing != after.Closing || before.NeedsConsent && !after.NeedsConsent ||
 		!slices.Equal(before.Scopes, after.Scopes) || !maps.Equal(before.Values, after.Values)
 	if changed {
 		w.Dirty = a.now()
