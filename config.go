@@ -134,14 +134,14 @@ func (p *problems) addErr(prefix string, err error) {
 	*p = append(*p, prefix+err.Error())
 }
 
-func (p problems) err() error {
-	switch len(p) {
+func (p *problems) err() error {
+	switch len(*p) {
 	case 0:
 		return nil
 	case 1:
-		return errors.New("interactor: Config has a problem\n  " + p[0])
+		return errors.New("interactor: Config has a problem\n  " + (*p)[0])
 	}
-	return fmt.Errorf("interactor: Config has %d problems\n  %s", len(p), strings.Join(p, "\n  "))
+	return fmt.Errorf("interactor: Config has %d problems\n  %s", len(*p), strings.Join(*p, "\n  "))
 }
 
 // check reports everything that is wrong, and returns what it parsed on the way.

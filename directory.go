@@ -341,8 +341,9 @@ func (d *directory) Signal(ctx context.Context, r forward.Recipient, s connector
 			return d.auth.MarkNeedsConsent(ctx, r.Connection, reason)
 		}
 		return d.auth.MarkExpired(ctx, r.Connection, reason)
+	default: // about the watch
+		return d.subscriptions.Signal(ctx, r.Subscription, s)
 	}
-	return d.subscriptions.Signal(ctx, r.Subscription, s)
 }
 
 // Settings implements [forward.Directory].

@@ -93,7 +93,7 @@ func New(cfg Config) (*Interactor, error) {
 		Store: cfg.Store, Registry: reg, Keeper: keeper,
 		PublicURL: cfg.PublicURL, RedirectOrigins: cfg.RedirectOrigins, DefaultEnvironment: defaultEnvironment,
 		ProductName: cfg.ProductName,
-		App: cfg.App, Confirm: cfg.Confirm, Scopes: in.scopes,
+		App:         cfg.App, Confirm: cfg.Confirm, Scopes: in.scopes,
 		Changed:    func(string) { in.Subscriptions.Wake() },
 		HTTPClient: cfg.HTTPClient, Logger: cfg.Logger, Now: cfg.Now,
 	})

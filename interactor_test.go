@@ -393,7 +393,7 @@ func TestOwnAppReachesItsOwnConnectionsOnly(t *testing.T) {
 		if !strings.HasPrefix(link, google.URL) {
 			t.Errorf("with an own App the link is %s, want it straight at the provider", link)
 		}
-		connectGmail(t, in, google, interactor.ConnectRequest{Account: "user-of-" + name, Environment: env.ID}, "shared@example.com")
+		connectGmail(t, in, google, interactor.ConnectRequest{Account: "user-of-" + name, Environment: env.ID}, "shared@example.com") //nolint:contextcheck // it takes t's
 		return env.ID, app
 	}
 	envA, _ := tenant("a")

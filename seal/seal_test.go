@@ -2,7 +2,6 @@ package seal_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -34,7 +33,7 @@ var bind = []byte("conn_1/token")
 
 func must(t testing.TB, k seal.Keeper, plaintext string) []byte {
 	t.Helper()
-	sealed, err := k.Seal(context.Background(), []byte(plaintext), bind)
+	sealed, err := k.Seal(t.Context(), []byte(plaintext), bind)
 	require.NoError(t, err)
 	return sealed
 }
@@ -119,7 +118,7 @@ func TestOpenRefusesChanges(t *testing.T) {
 		got, err := ring.Open(t.Context(), value, []byte(bind))
 		require.Error(t, err)
 		require.Nil(t, got)
-		require.True(t, errors.Is(err, seal.ErrDamaged) != errors.Is(err, seal.ErrNoKey), "one of the two: %v", err)
+		require.NotEqual(t, errors.Is(err, seal.ErrDamaged), errors.Is(err, seal.ErrNoKey), "one of the two: %v", err)
 		return err
 	}
 	t.Run("moved to another record, field, or part of one", func(t *testing.T) {

@@ -48,7 +48,7 @@ func triggersOf[P any]() ([]string, bool) {
 		return own.Triggers(), true
 	}
 	if t := reflect.TypeFor[P](); t.Kind() == reflect.Pointer {
-		if own, ok := reflect.New(t.Elem()).Interface().(payloadType); ok {
+		if own, ok := reflect.TypeAssert[payloadType](reflect.New(t.Elem())); ok {
 			return own.Triggers(), true
 		}
 	}

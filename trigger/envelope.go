@@ -33,7 +33,8 @@ func (e Event) AppendJSON(dst []byte) ([]byte, error) {
 	if y := at.Year(); y < 0 || y > 9999 {
 		return dst, fmt.Errorf("trigger: event %s: time is in the year %d: RFC 3339 ends at 9999", e.ID, y)
 	}
-	b := append(dst, `{"type":`...)
+	b := dst
+	b = append(b, `{"type":`...)
 	b = appendString(b, e.Trigger)
 	b = append(b, `,"timestamp":"`...)
 	b = at.AppendFormat(b, time.RFC3339Nano)

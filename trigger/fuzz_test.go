@@ -111,7 +111,7 @@ func FuzzFilter(f *testing.F) {
 		var back trigger.Filter
 		require.NoError(t, json.Unmarshal(out, &back))
 		assert.Equal(t, filter.Trigger, back.Trigger)
-		assert.Equal(t, len(filter.Params), len(back.Params))
+		assert.Len(t, back.Params, len(filter.Params))
 		assert.Equal(t, filter.Covers(name), back.Covers(name))
 	})
 }

@@ -59,7 +59,7 @@ func ExampleSigner_Sign() {
 	h := http.Header{}
 	err := signer.Sign(h, "msg_p5jXN8AQM9LWM0D4loKWxJek", time.Unix(1614265330, 0), []byte(`{"test": 2432232314}`))
 	fmt.Println(err)
-	for _, entry := range strings.Fields(h.Get(webhook.HeaderSignature)) {
+	for entry := range strings.FieldsSeq(h.Get(webhook.HeaderSignature)) {
 		fmt.Println(entry)
 	}
 	// Output:

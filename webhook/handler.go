@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log"
+	"log" //nolint:depguard // what net/http itself falls back to
 	"net/http"
 	"runtime/debug"
 

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -68,10 +69,8 @@ func CheckAddr(ip netip.Addr, allowPrivate bool) error {
 	if !ip.IsValid() {
 		return fmt.Errorf("%w: no address", ErrRefused)
 	}
-	for _, inner := range append(embedded(ip), ip) {
-		if metadata(inner) {
-			return fmt.Errorf("%w: %s leads to a cloud metadata or link-local address", ErrRefused, ip)
-		}
+	if slices.ContainsFunc(append(embedded(ip), ip), metadata) {
+		return fmt.Errorf("%w: %s leads to a cloud metadata or link-local address", ErrRefused, ip)
 	}
 	if allowPrivate {
 		return nil

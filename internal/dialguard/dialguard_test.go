@@ -131,7 +131,7 @@ func TestTransportJudgesWhatTheResolverGave(t *testing.T) {
 	} {
 		d := &net.Dialer{Timeout: 5 * time.Second, Resolver: resolver(row.addr)}
 		tr := transport(d, row.allow)
-		req, _ := http.NewRequest("POST", "http://receiver.example:"+port, nil)
+		req, _ := http.NewRequest(http.MethodPost, "http://receiver.example:"+port, nil)
 		before := asked.Load()
 		res, err := tr.RoundTrip(req)
 		if err == nil {

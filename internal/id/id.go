@@ -25,7 +25,7 @@ const (
 // source is the one piece of state of the package: what keeps ids of the same
 // millisecond in the order in which they were made. It is safe to share between
 // tests, since nothing but that order depends on it.
-var source generator
+var source generator //nolint:gochecknoglobals // see above
 
 // New returns a fresh id with the prefix ("evt"), ordered by now. It is safe for
 // concurrent use. Within the process an id is greater than the one before it,

@@ -4,7 +4,6 @@ package sealtest
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"sync"
 	"testing"
@@ -81,7 +80,7 @@ func Run(t *testing.T, k seal.Keeper) {
 
 func mustSeal(t *testing.T, k seal.Keeper, plaintext, bind []byte) []byte {
 	t.Helper()
-	sealed, err := k.Seal(context.Background(), plaintext, bind)
+	sealed, err := k.Seal(t.Context(), plaintext, bind)
 	if err != nil {
 		t.Fatalf("sealing %d bytes: %v", len(plaintext), err)
 	}
@@ -90,7 +89,7 @@ func mustSeal(t *testing.T, k seal.Keeper, plaintext, bind []byte) []byte {
 
 func mustRefuse(t *testing.T, k seal.Keeper, sealed, bind []byte, what string) {
 	t.Helper()
-	if opened, err := k.Open(context.Background(), sealed, bind); err == nil {
+	if opened, err := k.Open(t.Context(), sealed, bind); err == nil {
 		t.Errorf("%s: opened to %q, must be an error", what, opened)
 	}
 }

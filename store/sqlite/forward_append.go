@@ -79,6 +79,44 @@ func plan(b forward.Batch) (batchPlan, error) {
 // append runs in a transaction. What makes it fail for the caller's reasons is
 // looked at before the first change.
 func (s *Store) append(c *conn, b forward.Batch, p batchPlan) ([]forward.Task, error) {
+	dues, err := stillOurs(c, b)
+	if err != nil {
+		return nil, err
+	}
+	known := make([]bool, len(b.Events))
+	for i := range b.Events {
+		stored, err := insertEvent(c, &b.Events[i], p.keys[i], p.first[i], p.count[i])
+		if err != nil {
+			return nil, err
+		}
+		known[i] = !stored
+	}
+	tasks, err := s.insertTasks(c, b, p, known)
+	if err != nil {
+		return nil, err
+	}
+	for i := range b.Dead {
+		if err := insertDead(c, &b.Dead[i]); err != nil {
+			return nil, err
+		}
+	}
+	if m := b.Cursor; m != nil {
+		_, err := c.sql(`UPDATE subscription SET cursor = ? WHERE id = ?`).text(m.Cursor).text(m.Subscription).exec()
+		if err != nil {
+			return nil, err
+		}
+	}
+	for i := range b.Finished {
+		if err := finishTask(c, &b.Finished[i], dues[i]); err != nil {
+			return nil, err
+		}
+	}
+	return tasks, nil
+}
+
+// stillOurs reports, before anything is changed, whether the batch's leases are
+// held and its cursor is where it was, and when the finished tasks were due.
+func stillOurs(c *conn, b forward.Batch) ([]dueTime, error) {
 	dues := make([]dueTime, len(b.Finished))
 	for i, f := range b.Finished {
 		due, held, err := leaseHeld(c, f.Task)
@@ -100,14 +138,12 @@ func (s *Store) append(c *conn, b forward.Batch, p batchPlan) ([]forward.Task, e
 			return nil, fmt.Errorf("sqlite: subscription %s: %w", m.Subscription, forward.ErrCursorMoved)
 		}
 	}
-	known := make([]bool, len(b.Events))
-	for i := range b.Events {
-		stored, err := insertEvent(c, &b.Events[i], p.keys[i], p.first[i], p.count[i])
-		if err != nil {
-			return nil, err
-		}
-		known[i] = !stored
-	}
+	return dues, nil
+}
+
+// insertTasks stores the tasks, less the deliveries of events that were known
+// before or are gone, and returns what it stored.
+func (s *Store) insertTasks(c *conn, b forward.Batch, p batchPlan, known []bool) ([]forward.Task, error) {
 	var tasks []forward.Task
 	if len(b.Tasks) > 0 {
 		tasks = make([]forward.Task, 0, len(b.Tasks))
@@ -142,22 +178,6 @@ func (s *Store) append(c *conn, b forward.Batch, p batchPlan) ([]forward.Task, e
 			return nil, err
 		}
 		tasks = append(tasks, t)
-	}
-	for i := range b.Dead {
-		if err := insertDead(c, &b.Dead[i]); err != nil {
-			return nil, err
-		}
-	}
-	if m := b.Cursor; m != nil {
-		_, err := c.sql(`UPDATE subscription SET cursor = ? WHERE id = ?`).text(m.Cursor).text(m.Subscription).exec()
-		if err != nil {
-			return nil, err
-		}
-	}
-	for i := range b.Finished {
-		if err := finishTask(c, &b.Finished[i], dues[i]); err != nil {
-			return nil, err
-		}
 	}
 	return tasks, nil
 }

@@ -79,6 +79,7 @@ func deliveries(c *conn, event string) ([]forward.Delivery, error) {
 			d.NextAt = r.time(2)
 		case forward.Paused:
 			d.Reason = r.text(6)
+		default: // it has ended
 		}
 		list, last = append(list, d), append(last, r.int(5))
 		return nil

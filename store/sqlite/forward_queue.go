@@ -127,7 +127,7 @@ func (s *Store) claim(c *conn, r forward.ClaimRequest) ([]forward.Task, error) {
 	)
 	err = c.sql(`SELECT t.id, t.kind, t.due, t.tries, t.replay, t.subscription, t.thin, t.merge, t.event,
 			length(p.payload), length(p.raw), ` + eventColumns + `
-		FROM (SELECT * FROM task INDEXED BY task_due
+		FROM (SELECT id, kind, due, tries, replay, subscription, thin, merge, event FROM task INDEXED BY task_due
 			WHERE lane = ? AND lease = 0 AND due IS NOT NULL AND due <= ? ORDER BY due, id LIMIT ?) t
 		LEFT JOIN event e ON e.id = t.event
 		LEFT JOIN payload p ON p.n = e.payload

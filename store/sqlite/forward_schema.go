@@ -88,8 +88,9 @@ func stateOf(s forward.Status) int64 {
 		return delivered
 	case forward.Dead:
 		return dead
+	default:
+		return pending // Pending, and Paused, which the lane says
 	}
-	return pending // Pending, and Paused, which the lane says
 }
 
 func statusOf(state int64, paused bool) forward.Status {

@@ -48,7 +48,7 @@ func (s *Store) readFor(ctx context.Context, limit time.Duration, f func(*conn) 
 
 	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	defer context.AfterFunc(s.closing, cancel)()
+	defer context.AfterFunc(s.closing, cancel)() //nolint:contextcheck // Close ends it, too
 
 	if c == nil { // opened when first needed
 		fresh, err := openConn(limited, s.uri(), true)

@@ -36,7 +36,7 @@ func TestReadIsInterrupted(t *testing.T) {
 		t.Parallel()
 		s := openTest(t, filepath.Join(t.TempDir(), "store.db"))
 		started, done := make(chan struct{}), make(chan error, 1)
-		go func() { done <- s.read(context.Background(), run(started)) }()
+		go func() { done <- s.read(t.Context(), run(started)) }()
 		<-started
 		if err := s.Close(); err != nil {
 			t.Error(err)

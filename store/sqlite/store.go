@@ -38,8 +38,8 @@ type Store struct {
 	walNext    int   // that many make it time to copy them into the file
 	lease      int64 // last token given out; the writer's
 
-	readers chan *conn // nil where not opened yet
-	closing context.Context
+	readers chan *conn      // nil where not opened yet
+	closing context.Context //nolint:containedctx // ends with Close
 	cancel  context.CancelFunc
 	once    sync.Once
 

@@ -90,7 +90,7 @@ func TestOpenRefuses(t *testing.T) {
 			if row.want != nil && !errors.Is(err, row.want) || !strings.Contains(err.Error(), row.says) || !strings.Contains(err.Error(), path) {
 				t.Errorf("%v\nwant %v that names the file and says %q", err, row.want, row.says)
 			}
-			if row.want == ErrForeign || row.want == ErrNewer {
+			if errors.Is(row.want, ErrForeign) || errors.Is(row.want, ErrNewer) {
 				if after, _ := os.ReadFile(path); len(after) != len(before) {
 					t.Error("the file was changed")
 				}
@@ -118,7 +118,8 @@ func TestOpenRefuses(t *testing.T) {
 }
 
 // TestOpenInUse runs itself as a second process.
-func TestOpenInUse(t *testing.T) {
+func TestOpenInUse(t *testing.T) { //nolint:tparallel // its steps come one after another
+	t.Parallel()
 	const variable = "INTERACTOR_TEST_STORE"
 	if path := os.Getenv(variable); path != "" {
 		_, err := Open(t.Context(), Config{Path: path})
@@ -209,7 +210,7 @@ func TestClose(t *testing.T) {
 	}
 	release := hold(t, s)
 	waiting, closed := make(chan error, 1), make(chan error, 1)
-	go func() { waiting <- s.write(context.Background(), mark("waiting")) }()
+	go func() { waiting <- s.write(t.Context(), mark("waiting")) }()
 	queued(t, s, 1)
 	go func() { closed <- s.Close() }()
 	eventually(t, func() bool {

@@ -113,7 +113,7 @@ func (s *Store) ClaimSubscriptions(ctx context.Context, now time.Time, lease tim
 	}
 	err := s.write(ctx, func(c *conn) error {
 		var err error
-		out, err = selectSubscriptions(c, c.sql(selectSubscription+`WHERE due <= ? AND leased <= ? ORDER BY due LIMIT ?`).
+		out, err = selectSubscriptions(c.sql(selectSubscription + `WHERE due <= ? AND leased <= ? ORDER BY due LIMIT ?`).
 			time(now).int(now.UnixMilli()).int(int64(limit)))
 		if err != nil {
 			return err
@@ -213,7 +213,7 @@ func (s *Store) RouteKeys(ctx context.Context, name, app, watch string, keys []c
 		out = nil
 		seen := make(map[string]bool)
 		for _, key := range keys {
-			subs, err := selectSubscriptions(c, c.sql(selectSubscription+`WHERE id IN (
+			subs, err := selectSubscriptions(c.sql(selectSubscription + `WHERE id IN (
 				SELECT s.id FROM route r JOIN subscription s ON s.connection = r.connection
 					WHERE r.connector = ?1 AND r.app = ?2 AND r.key = ?3 AND r.subscription = ''
 				UNION SELECT r.subscription FROM route r
@@ -264,7 +264,7 @@ func (s *Store) SubscriptionsAfter(ctx context.Context, q subscription.Query, li
 
 func (s *Store) subscriptions(ctx context.Context, query func(*conn) *stmt) (out []subscription.Subscription, err error) {
 	err = s.read(ctx, func(c *conn) error {
-		out, err = selectSubscriptions(c, query(c))
+		out, err = selectSubscriptions(query(c))
 		return err
 	})
 	return out, err
@@ -282,7 +282,7 @@ type subscriptionDoc struct {
 const selectSubscription = `SELECT id, environment, connection, account, connector, app, watch, resource, identity, endpoint,
 	state, last_error, tries, due, renew_at, created_at, ended_at, cursor, sealed, doc, version FROM subscription `
 
-func selectSubscriptions(c *conn, st *stmt) (out []subscription.Subscription, err error) {
+func selectSubscriptions(st *stmt) (out []subscription.Subscription, err error) {
 	err = st.each(func(r row) error {
 		sub := subscription.Subscription{
 			ID: r.text(0), Environment: r.text(1), Connection: r.text(2), Account: r.text(3), Connector: r.text(4),
@@ -292,7 +292,7 @@ func selectSubscriptions(c *conn, st *stmt) (out []subscription.Subscription, er
 			Version: r.int(20),
 		}
 		var doc subscriptionDoc
-		if err := json.Unmarshal([]byte(r.text(19)), &doc); err != nil {
+		if err := json.Unmarshal([]byte(r.text(19)), &doc); err != nil { //nolint:musttag // connector's types are stored under the names of their fields
 			return fmt.Errorf("sqlite: subscription %s: %w", sub.ID, err)
 		}
 		sub.Params, sub.Topics, sub.Filters, sub.Triggers, sub.Held = doc.Params, doc.Topics, doc.Filters, doc.Triggers, doc.Held
@@ -303,7 +303,7 @@ func selectSubscriptions(c *conn, st *stmt) (out []subscription.Subscription, er
 }
 
 func oneSubscription(c *conn, id string) (subscription.Subscription, error) {
-	subs, err := selectSubscriptions(c, c.sql(selectSubscription+`WHERE id = ?`).text(id))
+	subs, err := selectSubscriptions(c.sql(selectSubscription + `WHERE id = ?`).text(id))
 	if err != nil {
 		return subscription.Subscription{}, err
 	}
@@ -316,7 +316,7 @@ func oneSubscription(c *conn, id string) (subscription.Subscription, error) {
 func encodeDoc(sub subscription.Subscription) (string, error) {
 	held := sub.Held
 	held.Secret = ""
-	b, err := json.Marshal(subscriptionDoc{sub.Params, sub.Topics, sub.Filters, sub.Triggers, held})
+	b, err := json.Marshal(subscriptionDoc{sub.Params, sub.Topics, sub.Filters, sub.Triggers, held}) //nolint:musttag // connector's types are stored under the names of their fields
 	return string(b), err
 }
 

@@ -81,7 +81,7 @@ func eventually(t *testing.T, ok func() bool) {
 		if time.Now().After(deadline) {
 			t.Fatal("it did not happen within 10 s")
 		}
-		time.Sleep(time.Millisecond)
+		time.Sleep(time.Millisecond) //nolint:forbidigo // it polls, with a deadline
 	}
 }
 
@@ -92,7 +92,7 @@ func writeTogether(t *testing.T, s *Store, writes ...func(*conn) error) []error 
 	errs := make([]error, len(writes))
 	var wg sync.WaitGroup
 	for i, f := range writes {
-		wg.Go(func() { errs[i] = s.write(context.Background(), f) })
+		wg.Go(func() { errs[i] = s.write(t.Context(), f) })
 		queued(t, s, i+1) // in this order
 	}
 	release()

@@ -2,7 +2,6 @@ package storetest
 
 import (
 	"bytes"
-	"context"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -79,7 +78,7 @@ func answerRace(t *testing.T, s api.Store) {
 	var wg sync.WaitGroup
 	for range 16 {
 		wg.Go(func() {
-			_, claimed, err := s.ClaimAnswer(context.Background(), newClaim("a"), epoch())
+			_, claimed, err := s.ClaimAnswer(t.Context(), newClaim("a"), epoch())
 			if err != nil {
 				t.Error(err)
 			}

@@ -1,7 +1,6 @@
 package storetest
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -209,7 +208,7 @@ func lockRules(t *testing.T, s Accounts) {
 
 func locksTogether(t *testing.T, s Accounts) {
 	if n := winners(20, func(i int) bool {
-		got, err := s.TryLock(context.Background(), "x", fmt.Sprint(i), noon(), noon().Add(time.Minute))
+		got, err := s.TryLock(t.Context(), "x", fmt.Sprint(i), noon(), noon().Add(time.Minute))
 		return got && err == nil
 	}); n != 1 {
 		t.Errorf("%d hold it", n)

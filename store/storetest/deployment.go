@@ -1,7 +1,6 @@
 package storetest
 
 import (
-	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -150,7 +149,7 @@ func ensureTogether(t *testing.T, s Deployments) {
 	for i := range many {
 		wg.Go(func() {
 			o, d := newDeployment("Acme", "CRM", epoch(), "Production")
-			got[i], errs[i] = s.EnsureDeployment(context.Background(), o, d, nil)
+			got[i], errs[i] = s.EnsureDeployment(t.Context(), o, d, nil)
 		})
 	}
 	wg.Wait()
@@ -265,24 +264,28 @@ func lists(t *testing.T, s Deployments) {
 	}
 	of[""] = all
 	for organization, want := range of {
-		var got []string
-		for after := (deployment.Deployment{}); ; {
-			page, err := s.DeploymentsAfter(t.Context(), organization, after, 3)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, d := range page {
-				if len(d.Environments) == 0 {
-					t.Errorf("%s is listed without environments", d.ID)
-				}
-				got, after = append(got, d.ID), d
-			}
-			if len(page) < 3 {
-				break
-			}
-		}
-		if !slices.Equal(got, want) {
+		if got := deploymentsOf(t, s, organization); !slices.Equal(got, want) {
 			t.Errorf("deployments of %q are %v, want %v", organization, got, want)
+		}
+	}
+}
+
+// deploymentsOf lists the ids of an Organization's Deployments, page by page.
+func deploymentsOf(t *testing.T, s Deployments, organization string) (ids []string) {
+	t.Helper()
+	for after := (deployment.Deployment{}); ; {
+		page, err := s.DeploymentsAfter(t.Context(), organization, after, 3)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range page {
+			if len(d.Environments) == 0 {
+				t.Errorf("%s is listed without environments", d.ID)
+			}
+			ids, after = append(ids, d.ID), d
+		}
+		if len(page) < 3 {
+			return ids
 		}
 	}
 }

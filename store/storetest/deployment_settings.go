@@ -2,7 +2,6 @@ package storetest
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"slices"
 	"sync"
@@ -89,7 +88,7 @@ func raceForSettings(t *testing.T, s Deployments) {
 	var wg sync.WaitGroup
 	for range 16 {
 		wg.Go(func() {
-			err := s.PutForwarding(context.Background(), f, false, epoch())
+			err := s.PutForwarding(t.Context(), f, false, epoch())
 			switch {
 			case err == nil:
 				won.Add(1)

@@ -177,6 +177,7 @@ func outcome(task forward.Task, status forward.Status) forward.Outcome {
 		o.Attempt.StatusCode, o.Due = 503, epoch().Add(time.Minute)
 	case forward.Dead:
 		o.Attempt.StatusCode, o.Reason = 400, "out of tries"
+	default:
 	}
 	return o
 }

@@ -28,7 +28,7 @@ type Subscriptions struct {
 	PollDue func(t *testing.T, subscription string) (time.Time, bool)
 }
 
-var watchNow = time.UnixMilli(1_795_446_247_000).UTC()
+func watchNow() time.Time { return time.UnixMilli(1_795_446_247_000).UTC() }
 
 // Subscription judges what a store keeps for package subscription.
 func Subscription(t *testing.T, open func(t *testing.T) Subscriptions) {
@@ -63,7 +63,7 @@ func Subscription(t *testing.T, open func(t *testing.T) Subscriptions) {
 func newWatch(connection string, change ...func(*subscription.Subscription)) subscription.Subscription {
 	s := subscription.Subscription{
 		ID: id.New("sub", time.Now()), Environment: "env_a", Connection: connection, Account: "user-1", Connector: "acme",
-		Watch: "inbox", Resource: "box/1", Identity: "one", State: subscription.Pending, Due: watchNow, CreatedAt: watchNow,
+		Watch: "inbox", Resource: "box/1", Identity: "one", State: subscription.Pending, Due: watchNow(), CreatedAt: watchNow(),
 	}
 	s.Endpoint = s.ID
 	for _, c := range change {
@@ -117,8 +117,8 @@ func watchKeptWhole(t *testing.T, s Subscriptions) {
 		s.App, s.Params, s.Topics = "app_1", map[string]string{"box": "1"}, []string{"a", "b"}
 		s.Filters = []trigger.Filter{{Trigger: "acme.mail", Params: map[string]string{"box": "1"}}}
 		s.Triggers, s.LastError, s.Tries = []string{"acme.mail"}, "no answer", 3
-		s.RenewAt, s.EndedAt, s.Sealed = watchNow.Add(time.Hour), watchNow.Add(time.Minute), []byte{0, 1, 2}
-		s.Held = connector.Held{ID: "r1", ExpiresAt: watchNow.Add(2 * time.Hour), Values: map[string]string{"x": "y"}, Keys: []connector.Key{"h"}, Secret: "must not be kept"}
+		s.RenewAt, s.EndedAt, s.Sealed = watchNow().Add(time.Hour), watchNow().Add(time.Minute), []byte{0, 1, 2}
+		s.Held = connector.Held{ID: "r1", ExpiresAt: watchNow().Add(2 * time.Hour), Values: map[string]string{"x": "y"}, Keys: []connector.Key{"h"}, Secret: "must not be kept"}
 		s.Cursor = "c1"
 	})
 	got := s.create(t, want)
@@ -169,38 +169,38 @@ func (s Subscriptions) claimMark(t *testing.T, now time.Time) (marks []subscript
 func markOutlives(t *testing.T, s Subscriptions) {
 	ctx := t.Context()
 	conn := s.Connect(t, "env_a", "k")
-	if err := s.MarkDirty(ctx, conn, watchNow); err != nil {
+	if err := s.MarkDirty(ctx, conn, watchNow()); err != nil {
 		t.Fatal(err)
 	}
-	marks := s.claimMark(t, watchNow)
+	marks := s.claimMark(t, watchNow())
 	if len(marks) != 1 || marks[0].Connection != conn {
 		t.Fatalf("claimed %v, want %s", marks, conn)
 	}
-	if err := s.MarkDirty(ctx, conn, watchNow); err != nil { // in the same millisecond
+	if err := s.MarkDirty(ctx, conn, watchNow()); err != nil { // in the same millisecond
 		t.Fatal(err)
 	}
 	if err := s.SaveComparison(ctx, marks[0], nil, nil); err != nil {
 		t.Fatal(err)
 	}
-	if again := s.claimMark(t, watchNow); len(again) != 1 {
+	if again := s.claimMark(t, watchNow()); len(again) != 1 {
 		t.Fatalf("the second mark is gone: %v", again)
 	} else if err := s.SaveComparison(ctx, again[0], nil, nil); err != nil {
 		t.Fatal(err)
 	}
-	if left := s.claimMark(t, watchNow.Add(time.Hour)); len(left) != 0 {
+	if left := s.claimMark(t, watchNow().Add(time.Hour)); len(left) != 0 {
 		t.Errorf("a finished mark is back: %v", left)
 	}
 }
 
 func markLeased(t *testing.T, s Subscriptions) {
 	conn := s.Connect(t, "env_a", "k")
-	if err := s.MarkDirty(t.Context(), conn, watchNow.Add(time.Second)); err != nil {
+	if err := s.MarkDirty(t.Context(), conn, watchNow().Add(time.Second)); err != nil {
 		t.Fatal(err)
 	}
-	if early := s.claimMark(t, watchNow); len(early) != 0 {
+	if early := s.claimMark(t, watchNow()); len(early) != 0 {
 		t.Errorf("claimed before it was due: %v", early)
 	}
-	now := watchNow.Add(time.Second)
+	now := watchNow().Add(time.Second)
 	if first := s.claimMark(t, now); len(first) != 1 {
 		t.Fatalf("not claimed when due: %v", first)
 	}
@@ -222,21 +222,21 @@ func dueLeased(t *testing.T, s Subscriptions) {
 		}
 		return got
 	}
-	if next, err := s.NextSubscription(ctx); err != nil || !next.Equal(watchNow) {
-		t.Errorf("NextSubscription: %v, %v; want %v", next, err, watchNow)
+	if next, err := s.NextSubscription(ctx); err != nil || !next.Equal(watchNow()) {
+		t.Errorf("NextSubscription: %v, %v; want %v", next, err, watchNow())
 	}
-	wantIDs(t, "before it is due", claim(watchNow.Add(-time.Second)), nil)
-	wantIDs(t, "when due", claim(watchNow), nil, sub.ID)
-	wantIDs(t, "while leased", claim(watchNow.Add(time.Second)), nil)
-	wantIDs(t, "after the lease", claim(watchNow.Add(2*time.Minute)), nil, sub.ID)
+	wantIDs(t, "before it is due", claim(watchNow().Add(-time.Second)), nil)
+	wantIDs(t, "when due", claim(watchNow()), nil, sub.ID)
+	wantIDs(t, "while leased", claim(watchNow().Add(time.Second)), nil)
+	wantIDs(t, "after the lease", claim(watchNow().Add(2*time.Minute)), nil, sub.ID)
 	held := s.save(t, s.get(t, sub.ID), subscription.SaveOptions{KeepLease: true})
-	wantIDs(t, "saved with its lease kept", claim(watchNow.Add(2*time.Minute)), nil)
+	wantIDs(t, "saved with its lease kept", claim(watchNow().Add(2*time.Minute)), nil)
 	s.save(t, held, subscription.SaveOptions{})
-	wantIDs(t, "saved and given back", claim(watchNow.Add(2*time.Minute)), nil, sub.ID)
+	wantIDs(t, "saved and given back", claim(watchNow().Add(2*time.Minute)), nil, sub.ID)
 	done := s.get(t, sub.ID)
 	done.Due = time.Time{}
 	s.save(t, done, subscription.SaveOptions{})
-	wantIDs(t, "without a due time", claim(watchNow.Add(24*time.Hour)), nil)
+	wantIDs(t, "without a due time", claim(watchNow().Add(24*time.Hour)), nil)
 	if next, err := s.NextSubscription(ctx); err != nil || !next.IsZero() {
 		t.Errorf("NextSubscription with nothing planned: %v, %v", next, err)
 	}
@@ -271,11 +271,11 @@ func pollDue(t *testing.T, s Subscriptions) {
 	if _, ok := s.PollDue(t, sub.ID); ok {
 		t.Fatal("there is a poll that nobody asked for")
 	}
-	sub = s.save(t, sub, subscription.SaveOptions{Poll: watchNow.Add(time.Hour)})
-	sub = s.save(t, sub, subscription.SaveOptions{Poll: watchNow})
-	sub = s.save(t, sub, subscription.SaveOptions{Poll: watchNow.Add(2 * time.Hour)})
-	if due, ok := s.PollDue(t, sub.ID); !ok || !due.Equal(watchNow) {
-		t.Errorf("due %v, %v; want %v", due, ok, watchNow)
+	sub = s.save(t, sub, subscription.SaveOptions{Poll: watchNow().Add(time.Hour)})
+	sub = s.save(t, sub, subscription.SaveOptions{Poll: watchNow()})
+	sub = s.save(t, sub, subscription.SaveOptions{Poll: watchNow().Add(2 * time.Hour)})
+	if due, ok := s.PollDue(t, sub.ID); !ok || !due.Equal(watchNow()) {
+		t.Errorf("due %v, %v; want %v", due, ok, watchNow())
 	}
 	sub.State = subscription.Removing
 	s.save(t, sub, subscription.SaveOptions{})
@@ -332,7 +332,7 @@ func siblings(t *testing.T, s Subscriptions) {
 func removedRemembered(t *testing.T, s Subscriptions) {
 	ctx := t.Context()
 	sub := s.create(t, newWatch(s.Connect(t, "env_a", "k")))
-	sub.State, sub.EndedAt = subscription.Removed, watchNow
+	sub.State, sub.EndedAt = subscription.Removed, watchNow()
 	s.save(t, sub, subscription.SaveOptions{})
 	if got := s.get(t, sub.ID); got.State != subscription.Removed || !got.Due.IsZero() {
 		t.Errorf("remembered as %s, due %v", got.State, got.Due)
@@ -341,10 +341,10 @@ func removedRemembered(t *testing.T, s Subscriptions) {
 	wantIDs(t, "at its address", got, err)
 	got, err = s.SubscriptionsOf(ctx, sub.Connection)
 	wantIDs(t, "of its connection", got, err)
-	if n, err := s.ForgetSubscriptions(ctx, watchNow, 10); n != 0 || err != nil {
+	if n, err := s.ForgetSubscriptions(ctx, watchNow(), 10); n != 0 || err != nil {
 		t.Errorf("forgot %d, %v; it is not old enough", n, err)
 	}
-	if n, err := s.ForgetSubscriptions(ctx, watchNow.Add(time.Second), 10); n != 1 || err != nil {
+	if n, err := s.ForgetSubscriptions(ctx, watchNow().Add(time.Second), 10); n != 1 || err != nil {
 		t.Errorf("forgot %d, %v; want 1", n, err)
 	}
 	if _, err := s.Subscription(ctx, sub.ID); !errors.Is(err, subscription.ErrNotFound) {
@@ -354,14 +354,14 @@ func removedRemembered(t *testing.T, s Subscriptions) {
 
 func removalMarks(t *testing.T, s Subscriptions) {
 	sub := s.create(t, newWatch(s.Connect(t, "env_a", "k")))
-	sub.State, sub.EndedAt = subscription.Removing, watchNow
+	sub.State, sub.EndedAt = subscription.Removing, watchNow()
 	sub = s.save(t, sub, subscription.SaveOptions{})
-	if early := s.claimMark(t, watchNow); len(early) != 0 {
+	if early := s.claimMark(t, watchNow()); len(early) != 0 {
 		t.Fatalf("marked before it was removed: %v", early)
 	}
 	sub.State = subscription.Removed
 	s.save(t, sub, subscription.SaveOptions{})
-	if marks := s.claimMark(t, watchNow); len(marks) != 1 || marks[0].Connection != sub.Connection {
+	if marks := s.claimMark(t, watchNow()); len(marks) != 1 || marks[0].Connection != sub.Connection {
 		t.Errorf("marks: %v, want one of %s", marks, sub.Connection)
 	}
 }
