@@ -232,7 +232,10 @@ func TestSharedWatch(t *testing.T) {
 		r.until(id+" closed", func() bool { return slices.Contains(r.accounts.closedOnes(), id) })
 	}
 	end("conn_1")
-	if len(p.held()) != 1 {
+	p.mu.Lock()
+	left := slices.ContainsFunc(p.calls, func(c string) bool { return strings.HasPrefix(c, "unsubscribe") })
+	p.mu.Unlock()
+	if left || len(p.held()) != 1 {
 		t.Error("the watch that another connection lives on was removed")
 	}
 	end("conn_2")
@@ -267,6 +270,22 @@ func TestKeyIsLearnedOnce(t *testing.T) {
 	}
 	if err := r.Learn(t.Context(), s, "another key"); !errors.Is(err, subscription.ErrKeyKnown) {
 		t.Errorf("the address was taken over: %v", err)
+	}
+}
+
+// A key is sealed for one Subscription: put into another record, it is nobody's.
+func TestKeysCannotBeSwapped(t *testing.T) {
+	t.Parallel()
+	r := newRoom(t, newProvider())
+	r.run()
+	r.want(boxes("one", "two"), "conn_1")
+	r.connect("conn_1", "env_a")
+	r.until("two watches", r.settled(2))
+	all := r.all()
+	one, two := all[0], all[1]
+	one.Sealed = two.Sealed
+	if key, err := r.Secret(t.Context(), one); err == nil {
+		t.Errorf("the key of %s opens for %s: %q", two.ID, one.ID, key)
 	}
 }
 
