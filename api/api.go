@@ -166,7 +166,7 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c := &call{w: w, r: r, params: params}
-	ans, err := a.run(c, found)
+	ans, err := a.run(c, found) //nolint:contextcheck // c has the request, and so its context
 	if err != nil {
 		a.refuse(w, r, found.path, c.environment, err)
 		return

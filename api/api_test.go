@@ -129,7 +129,7 @@ func (s shop) DefaultApp() (connector.App, bool) {
 // install builds one, with two environments that have keys.
 func install(t testing.TB) *installation {
 	t.Helper()
-	ctx := context.Background()
+	ctx := t.Context()
 	must := func(err error) {
 		t.Helper()
 		if err != nil {

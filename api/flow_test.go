@@ -444,7 +444,7 @@ func TestOverHTTP(t *testing.T) {
 	in := install(t)
 	server := httptest.NewServer(in)
 	defer server.Close()
-	req, err := http.NewRequestWithContext(t.Context(), "GET", server.URL+base+"/connector/interactor/webhook/auth-url?account=user-42", nil)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+base+"/connector/interactor/webhook/auth-url?account=user-42", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -455,7 +455,7 @@ func TestOverHTTP(t *testing.T) {
 	}
 	defer res.Body.Close()
 	body, err := io.ReadAll(res.Body)
-	if err != nil || res.StatusCode != 200 || !strings.HasPrefix(string(body), public+"/connect/") || res.ContentLength != int64(len(body)) {
+	if err != nil || res.StatusCode != http.StatusOK || !strings.HasPrefix(string(body), public+"/connect/") || res.ContentLength != int64(len(body)) {
 		t.Errorf("%d %q, %v", res.StatusCode, body, err)
 	}
 }

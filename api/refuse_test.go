@@ -265,7 +265,7 @@ func TestPathsAndMethods(t *testing.T) {
 	methods := make(map[string][]string)
 	for _, r := range api.Routes() {
 		methods[r.Path] = append(methods[r.Path], r.Method)
-		if r.Method == "GET" {
+		if r.Method == http.MethodGet {
 			methods[r.Path] = append(methods[r.Path], "HEAD")
 		}
 	}
@@ -282,7 +282,7 @@ func TestPathsAndMethods(t *testing.T) {
 		}
 	}
 	for _, path := range []string{"", "/", "/nothing", "/connectors/", "/connectors//", "//connectors", "/connections/x/y", "/events/../connectors", "/connector/a/b/c/auth-url", "/connector//auth-url"} {
-		r, err := http.NewRequest("GET", "https://x"+base, nil)
+		r, err := http.NewRequest(http.MethodGet, "https://x"+base, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -292,7 +292,7 @@ func TestPathsAndMethods(t *testing.T) {
 			t.Errorf("GET %s: %d %s", path, w.status, w.body)
 		}
 	}
-	r, err := http.NewRequest("GET", "https://x/api/v1/connectors", nil)
+	r, err := http.NewRequest(http.MethodGet, "https://x/api/v1/connectors", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -393,7 +393,7 @@ func FuzzQueries(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, query string) {
 		for _, path := range []string{"/connector/shop/auth-url", "/connectors", "/connections", "/events"} {
-			r, err := http.NewRequest("GET", "https://x"+base+path, nil)
+			r, err := http.NewRequest(http.MethodGet, "https://x"+base+path, nil)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -168,6 +168,8 @@ type App struct {
 }
 
 // APIKey is the answer to POST /api-key.
+//
+//nolint:revive // what it holds is named like this everywhere
 type APIKey struct {
 	Key              string     `json:"api_key"` // shown once
 	OldKeyValidUntil *time.Time `json:"old_key_valid_until,omitempty"`

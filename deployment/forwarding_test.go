@@ -1,7 +1,6 @@
 package deployment_test
 
 import (
-	"context"
 	"errors"
 	"reflect"
 	"slices"
@@ -339,7 +338,7 @@ func TestEditForwardingLosesNobodysChange(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range 8 {
 		wg.Go(func() {
-			if err := r.AddTriggers(context.Background(), "", trigger.Filter{Trigger: "x." + strings.Repeat("y", i+1)}); err != nil {
+			if err := r.AddTriggers(t.Context(), "", trigger.Filter{Trigger: "x." + strings.Repeat("y", i+1)}); err != nil {
 				t.Error(err)
 			}
 		})

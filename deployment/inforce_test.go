@@ -67,12 +67,12 @@ func TestSettingsInForceAnswersFromMemory(t *testing.T) {
 func TestSettingsInForceWhileTheyChange(t *testing.T) {
 	t.Parallel()
 	r := newRoom(t, deployment.Config{Default: true})
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	for range 4 {
 		wg.Go(func() {
 			for ctx.Err() == nil {
-				if _, err := r.SettingsInForce(context.Background(), ""); err != nil {
+				if _, err := r.SettingsInForce(t.Context(), ""); err != nil {
 					t.Error(err)
 					return
 				}

@@ -57,7 +57,7 @@ func (k *keeper) Open(ctx context.Context, sealed, bind []byte) ([]byte, error) 
 
 func open(t testing.TB) *sqlite.Store {
 	t.Helper()
-	store, err := sqlite.Open(context.Background(), sqlite.Config{Path: filepath.Join(t.TempDir(), "interactor.db")})
+	store, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(t.TempDir(), "interactor.db")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -269,7 +269,7 @@ func TestEnsureTogether(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range ids {
 		wg.Go(func() {
-			d, err := r.Ensure(context.Background(), deployment.Spec{Organization: "Acme", Managed: true, Forwarding: settings(url, "a.b")})
+			d, err := r.Ensure(t.Context(), deployment.Spec{Organization: "Acme", Managed: true, Forwarding: settings(url, "a.b")})
 			if err != nil {
 				t.Error(err)
 			}
