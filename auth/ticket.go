@@ -255,7 +255,7 @@ func (a *Authorizer) openState(ctx context.Context, kind string, s State, to any
 }
 
 // returnURL is RedirectURL with the outcome in its query.
-func (r request) returnURL(outcome url.Values) string {
+func (r *request) returnURL(outcome url.Values) string {
 	u, err := url.Parse(r.Redirect)
 	if err != nil {
 		return r.Redirect

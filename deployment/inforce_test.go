@@ -72,7 +72,7 @@ func TestSettingsInForceWhileTheyChange(t *testing.T) {
 	for range 4 {
 		wg.Go(func() {
 			for ctx.Err() == nil {
-				if _, err := r.SettingsInForce(t.Context(), ""); err != nil {
+				if _, err := r.SettingsInForce(t.Context(), ""); err != nil { //nolint:contextcheck // ctx says when to stop
 					t.Error(err)
 					return
 				}

@@ -187,7 +187,7 @@ func (r *Reconciler) renew(ctx context.Context, s Subscription) error {
 	if errors.Is(err, connector.ErrGone) {
 		// The provider has lost it: make it anew, then fetch what was missed.
 		s.State, s.Held, s.Due = Pending, connector.Held{}, r.cfg.Now()
-		if s, err = r.cfg.Store.SaveSubscription(ctx, s, SaveOptions{}); err != nil {
+		if _, err := r.cfg.Store.SaveSubscription(ctx, s, SaveOptions{}); err != nil {
 			return err
 		}
 		r.Wake()

@@ -121,7 +121,7 @@ func TestAWatchThatIsGoneBeforeItsCreationIsAnswered(t *testing.T) {
 	p.during = func(sub *connector.Subscription) {
 		if calls++; calls == 1 {
 			p.forget()
-			if err := r.Signal(context.Background(), sub.ID, connector.SignalGone); err != nil {
+			if err := r.Signal(t.Context(), sub.ID, connector.SignalGone); err != nil {
 				t.Error(err)
 			}
 		}
@@ -143,7 +143,7 @@ func TestARemovedWatchStaysRemoved(t *testing.T) {
 		c.Usable, c.Ended = false, true
 		r.accounts.all["conn_1"] = c
 		r.accounts.mu.Unlock()
-		settled <- r.Settle(context.Background(), "conn_1")
+		settled <- r.Settle(t.Context(), "conn_1")
 	}
 	r.run()
 	r.connect("conn_1", "env_a")
@@ -170,7 +170,7 @@ func TestTheKeyOfAConflictingAnswerIsKept(t *testing.T) {
 	calls := 0
 	p.during = func(sub *connector.Subscription) {
 		if calls++; calls == 1 {
-			if err := r.Signal(context.Background(), sub.ID, connector.SignalMissed); err != nil {
+			if err := r.Signal(t.Context(), sub.ID, connector.SignalMissed); err != nil {
 				t.Error(err)
 			}
 		}

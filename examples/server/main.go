@@ -102,7 +102,7 @@ func run(ctx context.Context, args []string, lookup func(string) (string, bool),
 		}
 	}
 	if !cfg.hasKey() {
-		logger.Warn("nobody can use the JSON API: give an environment an api_key, such as deployments[0].environments.Production.api_key")
+		logger.WarnContext(ctx, "nobody can use the JSON API: give an environment an api_key, such as deployments[0].environments.Production.api_key")
 	}
 	return serve(ctx, cfg, in, stdout)
 }

@@ -69,7 +69,7 @@ func TestConfigMistakes(t *testing.T) {
 		change map[string]any
 		want   string
 	}{
-		{"unknown member", map[string]any{"adress": "x"}, `"adress"`},
+		{"unknown member", map[string]any{"addresses": "x"}, `"addresses"`},
 		{"variable that is not set", map[string]any{"public_url": "${NOPE}"}, "public_url: the environment variable NOPE is not set"},
 		{"unknown connector", map[string]any{"connectors": map[string]any{"gmial": map[string]any{}}}, "connectors.gmial: no such connector; there are gitea, gmail, webhook"},
 		{"unknown member of a connector", map[string]any{"connectors": map[string]any{"gmail": map[string]any{"clientid": "x"}}}, `connectors.gmail: json: unknown field "clientid"`},
