@@ -262,15 +262,16 @@ func TestASharedWatchOutlivesTheRemovalItWasMadeIn(t *testing.T) {
 	r.run()
 	r.connect("conn_1", "env_a")
 	r.until("a watch", r.settled(1))
-	joined := make(chan struct{})
+	leaving, joined := make(chan struct{}), make(chan struct{})
 	calls := 0
 	p.leaving = func() {
 		if calls++; calls == 1 {
+			close(leaving)
 			<-joined
 		}
 	}
 	r.disconnect("conn_1")
-	r.until("going", func() bool { return r.all()[0].State == subscription.Removing })
+	<-leaving
 	r.connect("conn_2", "env_b")
 	r.until("the second one has a watch", func() bool {
 		return slices.ContainsFunc(r.all(), func(s subscription.Subscription) bool {
