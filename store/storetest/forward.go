@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/interactorhq/interactor/forward"
-	"github.com/interactorhq/interactor/internal/id"
 	"github.com/interactorhq/interactor/trigger"
 )
 
@@ -89,9 +89,9 @@ func Forward(t *testing.T, open func(t *testing.T) Forwarding) {
 func newEvent(change ...func(*forward.NewEvent)) forward.NewEvent {
 	n := forward.NewEvent{
 		Event: trigger.Event{
-			ID: id.New("evt", epoch()), Trigger: "gitea.issue.opened", Time: epoch().Add(-time.Minute), Connector: "gitea",
+			ID: newID("evt"), Trigger: "gitea.issue.opened", Time: epoch().Add(-time.Minute), Connector: "gitea",
 			Account: "user-42", Connection: "conn_a", Deployment: "dep_a", Environment: "env_a",
-			Payload: []byte(`{"title":"<Hällo>"}`), Raw: []byte(`{"action":"opened"}`), DedupeKey: id.New("key", epoch()),
+			Payload: []byte(`{"title":"<Hällo>"}`), Raw: []byte(`{"action":"opened"}`), DedupeKey: newID("key"),
 		},
 		ReceivedAt: epoch(),
 	}
@@ -108,14 +108,14 @@ func withKey(key string) func(*forward.NewEvent) {
 // deliver returns the delivery of an event, due when it was received.
 func deliver(n forward.NewEvent) forward.Task {
 	return forward.Task{
-		ID: id.New("dlv", epoch()), Kind: forward.Deliver, Lane: "dest:" + n.Event.Environment,
+		ID: newID("dlv"), Kind: forward.Deliver, Lane: "dest:" + n.Event.Environment,
 		Due: n.ReceivedAt, Event: n.Event,
 	}
 }
 
 func expand(subscription, thin, merge string) forward.Task {
 	return forward.Task{
-		ID: id.New("tsk", epoch()), Kind: forward.Expand, Lane: "conn:conn_a", Due: epoch(),
+		ID: newID("tsk"), Kind: forward.Expand, Lane: "conn:conn_a", Due: epoch(),
 		Subscription: subscription, Thin: []byte(thin), Merge: merge,
 	}
 }
@@ -240,7 +240,7 @@ func wholeBatch(t *testing.T, s Forwarding) {
 	_, err := s.Append(t.Context(), forward.Batch{
 		Events: []forward.NewEvent{other},
 		Tasks:  []forward.Task{good, again},
-		Dead:   []forward.DeadInbound{{ID: id.New("evt", epoch()), ReceivedAt: epoch()}},
+		Dead:   []forward.DeadInbound{{ID: newID("evt"), ReceivedAt: epoch()}},
 	})
 	if err == nil {
 		t.Fatal("two tasks with one id were stored")
@@ -294,7 +294,7 @@ func otherScope(t *testing.T, s Forwarding) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			for _, e := range []*trigger.Event{&row.a, &row.b} {
-				e.ID = id.New("evt", epoch())
+				e.ID = newID("evt")
 				if e.DedupeKey == "" {
 					e.DedupeKey = row.name
 				}
@@ -383,4 +383,10 @@ func forwardUnknown(t *testing.T, s Forwarding) {
 	if lost, err := s.Finish(t.Context(), []forward.Outcome{outcome(forward.Task{ID: "dlv_none", Lease: 1}, forward.Delivered)}); err != nil || fmt.Sprint(lost) != "[0]" {
 		t.Errorf("Finish of an unknown task: lost %v, %v", lost, err)
 	}
+}
+
+// newID returns an id that is greater than those made before, also while other
+// tests make ids for other times.
+func newID(prefix string) string {
+	return fmt.Sprintf("%s_%019d%07d", prefix, time.Now().UnixNano(), rand.IntN(10_000_000)) //nolint:gosec // not a secret
 }

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/interactorhq/interactor/forward"
-	"github.com/interactorhq/interactor/internal/id"
 )
 
 func roundTrip(t *testing.T, s Forwarding) {
@@ -311,7 +310,7 @@ func recordsFilters(t *testing.T, s Forwarding) {
 
 func deadInbound(t *testing.T, s Forwarding) {
 	d := forward.DeadInbound{
-		ID: id.New("evt", epoch()), Connector: "gitea", Endpoint: "sub_a", Connection: "conn_a", Account: "user-42",
+		ID: newID("evt"), Connector: "gitea", Endpoint: "sub_a", Connection: "conn_a", Account: "user-42",
 		Deployment: "dep_a", Environment: "env_a", ReceivedAt: epoch(), Reason: "gitea: no such action", Request: []byte{0, 1, 0xff},
 	}
 	mustAppend(t, s, forward.Batch{Dead: []forward.DeadInbound{d}})

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/interactorhq/interactor/forward"
-	"github.com/interactorhq/interactor/internal/id"
 )
 
 func appendLeased(t *testing.T, s Forwarding) {
@@ -362,7 +361,7 @@ func reopen(t *testing.T, s Forwarding) {
 		Events: []forward.NewEvent{appended}, Tasks: []forward.Task{direct, expand(sub, "{}", "")},
 		Cursor: &forward.CursorMove{Subscription: sub, From: "c1", Cursor: "c2"},
 	})
-	dead := forward.DeadInbound{ID: id.New("evt", epoch()), Environment: "env_a", ReceivedAt: epoch(), Request: []byte("x")}
+	dead := forward.DeadInbound{ID: newID("evt"), Environment: "env_a", ReceivedAt: epoch(), Request: []byte("x")}
 	mustAppend(t, s, forward.Batch{Dead: []forward.DeadInbound{dead}})
 	if err := s.Pause(t.Context(), "dest:env_b", "why", epoch()); err != nil {
 		t.Fatal(err)

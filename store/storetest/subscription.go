@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/interactorhq/interactor/connector"
-	"github.com/interactorhq/interactor/internal/id"
 	"github.com/interactorhq/interactor/subscription"
 	"github.com/interactorhq/interactor/trigger"
 )
@@ -62,7 +61,7 @@ func Subscription(t *testing.T, open func(t *testing.T) Subscriptions) {
 
 func newWatch(connection string, change ...func(*subscription.Subscription)) subscription.Subscription {
 	s := subscription.Subscription{
-		ID: id.New("sub", time.Now()), Environment: "env_a", Connection: connection, Account: "user-1", Connector: "acme",
+		ID: newID("sub"), Environment: "env_a", Connection: connection, Account: "user-1", Connector: "acme",
 		Watch: "inbox", Resource: "box/1", Identity: "one", State: subscription.Pending, Due: watchNow(), CreatedAt: watchNow(),
 	}
 	s.Endpoint = s.ID
