@@ -71,7 +71,7 @@ func (f *Forwarder) revive(ctx context.Context, dead DeadInbound) (Delivery, err
 	}
 	decoded, err := f.decode(entry, &connector.Inbound{
 		Method: k.Method, URL: k.URL, Header: k.Header, Body: k.Body, ReceivedAt: k.ReceivedAt,
-		Watch: k.Watch, Subscription: k.Subscription, Secrets: addr.Secrets, App: addr.AppFields,
+		Watch: k.Watch, Subscription: k.Subscription, Secrets: addr.Secrets, App: addr.AppFields, Values: addr.Values,
 	})
 	if err != nil {
 		return Delivery{}, fmt.Errorf("forward: replay %s: it still cannot be decoded: %w", dead.ID, err)
