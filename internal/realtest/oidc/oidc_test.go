@@ -211,7 +211,7 @@ func (w *world) userinfo(ctx context.Context, a *auth.Authorizer, id string) err
 	return s.JSON(ctx, http.MethodGet, "userinfo", nil, nil)
 }
 
-func TestConsentRotationRevocation(t *testing.T) {
+func TestConsentRotationRevocation(t *testing.T) { //nolint:paralleltest // the OP keeps its clients in a package variable
 	w := start(t)
 	ctx := t.Context()
 	c := w.connect(t, "user-42")
@@ -283,7 +283,7 @@ func TestConsentRotationRevocation(t *testing.T) {
 }
 
 // The OP checks PKCE: a code without its verifier is worth nothing.
-func TestPKCE(t *testing.T) {
+func TestPKCE(t *testing.T) { //nolint:paralleltest // the OP keeps its clients in a package variable
 	w := start(t)
 	b := auth.URLBuilder{Connector: product{w.issuer}, RedirectURL: w.cfg.PublicURL + "/oauth/callback"}
 	for name, spoil := range map[string]func(*auth.Consent){
