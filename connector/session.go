@@ -9,10 +9,10 @@ import (
 
 // Identity is who an Account is at the provider.
 type Identity struct {
-	ID     string            // stable, unique within the connector: sub, team id, account + site
-	Label  string            // for people: mailbox address, workspace name
-	Keys   []Key             // what routes to it
-	Values map[string]string // what calls on its behalf need: site URL, cloud id
+	ID     string            `json:"id"`               // stable, unique within the connector: sub, team id, account + site
+	Label  string            `json:"label,omitempty"`  // for people: mailbox address, workspace name
+	Keys   []Key             `json:"keys,omitempty"`   // what routes to it
+	Values map[string]string `json:"values,omitempty"` // what calls on its behalf need: site URL, cloud id
 }
 
 // Session is one Connection as a connector may see it: no token, no secret.
@@ -43,13 +43,13 @@ type Subscription struct {
 
 // Held is a watch as the provider holds it.
 type Held struct {
-	ID        string
-	Address   string            // where it points; required from List, ignored from Subscribe
-	ExpiresAt time.Time         // zero: never
-	Secret    string            // with SecretTheirs: the key it gave
-	Keys      []Key             // what routes to it, beside the Identity's Keys
-	Cursor    string            // starting point; taken only if the Subscription has no Cursor yet
-	Values    map[string]string // what Renew and Unsubscribe need: resource id, former setting
+	ID        string            `json:"id,omitempty"`
+	Address   string            `json:"address,omitempty"`   // where it points; required from List, ignored from Subscribe
+	ExpiresAt time.Time         `json:"expires_at,omitzero"` // zero: never
+	Secret    string            `json:"-"`                   // with SecretTheirs: the key it gave
+	Keys      []Key             `json:"keys,omitempty"`      // what routes to it, beside the Identity's Keys
+	Cursor    string            `json:"cursor,omitempty"`    // starting point; taken only if the Subscription has no Cursor yet
+	Values    map[string]string `json:"values,omitempty"`    // what Renew and Unsubscribe need: resource id, former setting
 }
 
 // Expansion is one page of what is new.

@@ -30,7 +30,7 @@ type connectionDoc struct {
 // SaveConnection implements [auth.Connections].
 func (s *Store) SaveConnection(ctx context.Context, w auth.Write) (version int64, err error) {
 	r := w.Record
-	doc, err := json.Marshal(connectionDoc{ //nolint:musttag // connector's types are stored under the names of their fields
+	doc, err := json.Marshal(connectionDoc{
 		Identity: r.Identity, Reason: r.Reason, Since: r.Since, Scopes: r.Scopes, Missing: r.Missing,
 		NeedsConsent: r.NeedsConsent, ExpiresAt: r.ExpiresAt, CreatedAt: r.CreatedAt,
 		Identities: r.Identities, Values: r.Values, RefreshTries: r.RefreshTries, LastRefresh: r.LastRefresh,
@@ -129,7 +129,7 @@ func scanConnection(r row) (auth.Record, error) {
 		RefreshAt: r.time(10), Grant: r.text(12), Token: r.blob(13), Secrets: r.blob(14), Version: r.int(16),
 	}
 	var doc connectionDoc
-	if err := json.Unmarshal([]byte(r.text(15)), &doc); err != nil { //nolint:musttag // connector's types are stored under the names of their fields
+	if err := json.Unmarshal([]byte(r.text(15)), &doc); err != nil {
 		return rec, fmt.Errorf("sqlite: connection %s: %w", rec.ID, err)
 	}
 	rec.Identity, rec.Reason, rec.Since, rec.Scopes, rec.Missing = doc.Identity, doc.Reason, doc.Since, doc.Scopes, doc.Missing
