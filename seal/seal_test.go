@@ -264,11 +264,15 @@ func FuzzOpen(f *testing.F) {
 	require.NoError(f, err)
 	f.Add(sealed, bind)
 	f.Add(sealed[:41], bind)
-	f.Add(must(f, seal.Keyring{keyB}, "x"), []byte("conn_2/token"))
+	second := must(f, seal.Keyring{keyB}, "x")
+	f.Add(second, []byte("conn_2/token"))
 	f.Add([]byte(nil), []byte(nil))
 	f.Fuzz(func(t *testing.T, value, b []byte) {
 		got, err := ring.Open(t.Context(), value, b)
-		if err == nil && (!bytes.Equal(value, sealed) || !bytes.Equal(b, bind) || string(got) != goldenPlain) {
+		// Only what was sealed opens, for what it was sealed for; the fuzzer finds
+		// the right bind of the second value by itself.
+		whole := bytes.Equal(value, sealed) && string(got) == goldenPlain || bytes.Equal(value, second) && string(got) == "x"
+		if err == nil && (!whole || !bytes.Equal(b, bind)) {
 			t.Fatalf("opened %x for %q", value, b)
 		}
 		if err != nil && !errors.Is(err, seal.ErrDamaged) && !errors.Is(err, seal.ErrNoKey) && !errors.Is(err, seal.ErrNoBind) {
