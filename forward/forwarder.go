@@ -100,6 +100,10 @@ func (f *Forwarder) deployment(ctx context.Context, environment string) (string,
 // destLane is where deliveries to an Environment's destination wait.
 func destLane(environment string) string { return "dest:" + environment }
 
+// bulkLane is where the deliveries of a replay by filter wait: they go to the
+// same destination when nothing else waits for it.
+func bulkLane(environment string) string { return "bulk:" + environment }
+
 // connLane is where work on a Connection waits, one after another.
 func connLane(connection string) string { return "conn:" + connection }
 

@@ -1,0 +1,4 @@
+package sqlite
+
+// replaySchema2 is replays by filter.
+const replaySchema2 = ``
