@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"fmt"
+	"net/http"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -24,7 +25,7 @@ func BenchmarkEvent(b *testing.B) {
 				payload[i] = 'a' + byte(i%26)
 			}
 			var next = make(chan struct{}, callers)
-			before := s.Stats()
+			before, used := s.Stats(), cpuTime()
 			b.ResetTimer()
 			var wg sync.WaitGroup
 			for range callers {
@@ -44,6 +45,7 @@ func BenchmarkEvent(b *testing.B) {
 			wg.Wait()
 			b.StopTimer()
 			after := s.Stats()
+			b.ReportMetric(float64((cpuTime()-used).Microseconds())/float64(b.N), "cpu-µs/event")
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
 			b.ReportMetric(float64(after.Writes-before.Writes)/float64(max(1, after.Commits-before.Commits)), "writes/commit")
 		})
@@ -68,7 +70,8 @@ func oneEvent(b *testing.B, s *Store, payload []byte) error {
 	}
 	_, err = s.Finish(b.Context(), []forward.Outcome{{
 		Task: tasks[0], Status: forward.Delivered,
-		Attempt: forward.Attempt{At: now, Took: time.Millisecond, URL: "https://app.example.com/events", StatusCode: 200, Response: []byte("ok")},
+		Attempt: forward.Attempt{At: now, Took: time.Millisecond, URL: "https://app.example.com/events", StatusCode: 200, Response: []byte("ok"),
+			RequestHeader: http.Header{"Content-Type": {"application/json"}, "User-Agent": {"interactor/1.0 (+https://github.com/interactorhq/interactor)"}, "Webhook-Id": {"evt_01KATF3V5C8Q2M7XN4R0ZJ6H9D"}, "Webhook-Timestamp": {"1795446247"}, "Webhook-Signature": {"v1,cjNli2p7Qyn7HTsqQVGPaYsfZZObGRrpQM2aLGH0CAM="}, "X-Acme-Token": {"[redacted]"}}, ResponseHeader: http.Header{"Date": {"Mon, 23 Nov 2026 15:04:07 GMT"}, "Content-Length": {"2"}}},
 	}})
 	return err
 }

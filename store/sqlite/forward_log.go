@@ -129,7 +129,11 @@ func (s *Store) Records(ctx context.Context, q forward.Query, limit int) ([]forw
 			where = append(where, condition)
 			values = append(values, v...)
 		}
-		if q.Environment != "*" {
+		everywhere := q.Environment == "*"
+		order := `e.received DESC, e.n DESC`
+		if everywhere { // no index has all of them by time; they were stored in about that order
+			order = `e.n DESC`
+		} else {
 			add(`e.environment = ?`, q.Environment)
 		}
 		for _, f := range []struct{ column, value string }{
@@ -143,12 +147,21 @@ func (s *Store) Records(ctx context.Context, q forward.Query, limit int) ([]forw
 		const inPause = `EXISTS (SELECT 1 FROM task JOIN pause ON pause.lane = task.lane WHERE task.id = e.delivery)`
 		switch q.Status {
 		case "":
-		case forward.Pending:
-			add(`e.status = 0 AND e.status <> 1 AND NOT ` + inPause)
-		case forward.Paused:
-			add(`e.status = 0 AND e.status <> 1 AND ` + inPause)
+		case forward.Pending, forward.Paused:
+			few, err := fewWaiting(c)
+			if err != nil {
+				return err
+			}
+			if few { // else there are enough of them wherever one looks
+				add(`e.id IN (` + waitingEvents + `)`)
+			}
+			if q.Status == forward.Pending {
+				add(`e.status = 0 AND NOT ` + inPause)
+			} else {
+				add(`e.status = 0 AND ` + inPause)
+			}
 		case forward.Dead:
-			add(`e.status = 2 AND e.status <> 1`)
+			add(`e.status = 2`) // as its index says
 		default:
 			add(`e.status = ?`, stateOf(q.Status))
 		}
@@ -159,14 +172,16 @@ func (s *Store) Records(ctx context.Context, q forward.Query, limit int) ([]forw
 			add(`e.received < ?`, q.Until.UnixMilli())
 		}
 		if q.After != "" {
-			var received int64
-			found, err := c.sql(`SELECT received FROM event WHERE id = ?`).text(q.After).
-				one(func(r row) { received = r.int(0) })
+			var received, n int64
+			found, err := c.sql(`SELECT received, n FROM event WHERE id = ?`).text(q.After).
+				one(func(r row) { received, n = r.int(0), r.int(1) })
 			switch {
 			case err != nil:
 				return err
+			case found && everywhere:
+				add(`e.n < ?`, n)
 			case found:
-				add(`(e.received, e.id) < (?, ?)`, received, q.After)
+				add(`(e.received, e.n) < (?, ?)`, received, n)
 			default: // purged meanwhile; ids are ordered by time, too
 				add(`e.id < ?`, q.After)
 			}
@@ -176,7 +191,7 @@ func (s *Store) Records(ctx context.Context, q forward.Query, limit int) ([]forw
 			condition = `WHERE ` + strings.Join(where, ` AND `)
 		}
 		// Payloads are read of those rows that are returned.
-		st := c.sql(recordSelect + `LEFT JOIN payload p ON p.n = e.payload ` + condition + ` ORDER BY e.received DESC, e.id DESC LIMIT ?`)
+		st := c.sql(recordSelect + `LEFT JOIN payload p ON p.n = e.payload ` + condition + ` ORDER BY ` + order + ` LIMIT ?`)
 		for _, v := range values {
 			switch v := v.(type) {
 			case string:
@@ -194,6 +209,20 @@ func (s *Store) Records(ctx context.Context, q forward.Query, limit int) ([]forw
 		return nil, err
 	}
 	return list, nil
+}
+
+// waitingEvents are those with a delivery that is not finished: no index of
+// events holds them, for each would be changed twice on the way of every event.
+const waitingEvents = `SELECT event FROM task INDEXED BY task_due WHERE lease = 0 AND due IS NOT NULL AND kind = 'deliver'
+	UNION ALL SELECT event FROM task INDEXED BY task_leased WHERE lease <> 0 AND kind = 'deliver'`
+
+// fewWaiting says whether it is less work to look at all that waits than to look
+// for it among all events.
+func fewWaiting(c *conn) (bool, error) {
+	const few = 20_000
+	var n int64
+	_, err := c.sql(`SELECT count(*) FROM (SELECT 1 FROM (` + waitingEvents + `) LIMIT ?)`).int(few).one(func(r row) { n = r.int(0) })
+	return n < few, err
 }
 
 // Inbound implements [forward.Log].

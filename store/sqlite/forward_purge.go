@@ -11,19 +11,14 @@ const purgeStep = 64
 // Purge implements [forward.Retention].
 func (s *Store) Purge(ctx context.Context, before time.Time, limit int) (int, error) {
 	removed := 0
-	for removed < limit {
+	for from, more := int64(0), true; more && removed < limit; {
 		// Found by a reader, so that old pending events, which stay, delay no write.
 		var ids []string
-		err := s.read(ctx, func(c *conn) error {
-			ids = ids[:0]
-			return c.sql(`SELECT id FROM event INDEXED BY event_received
-				WHERE received < ? AND status <> 0 ORDER BY received LIMIT ?`).
-				int(before.UnixMilli()).int(int64(min(purgeStep, limit-removed))).each(func(r row) error {
-				ids = append(ids, r.text(0))
-				return nil
-			})
+		err := s.read(ctx, func(c *conn) (err error) {
+			ids, from, more, err = finishedBefore(c, before, from, min(purgeStep, limit-removed))
+			return err
 		})
-		if err != nil || len(ids) == 0 {
+		if err != nil {
 			return removed, err
 		}
 		n := 0
@@ -43,11 +38,37 @@ func (s *Store) Purge(ctx context.Context, before time.Time, limit int) (int, er
 		if err != nil {
 			return removed, err
 		}
-		if removed += n; n == 0 {
-			return removed, nil // all of them were just replayed
-		}
+		removed += n
 	}
 	return removed, nil
+}
+
+// finishedBefore looks, from a place in the order of storing on, for finished
+// events that were received before a time. It returns where to go on, and whether
+// there may be more: events are stored in about the order in which they were
+// received, so a long run without an old one is the end.
+func finishedBefore(c *conn, before time.Time, from int64, limit int) (ids []string, next int64, more bool, err error) {
+	const run = 4096
+	next = from
+	seen, old := 0, false
+	err = c.sql(`SELECT n, received, status, id FROM event WHERE n > ? ORDER BY n LIMIT ?`).int(from).int(run).each(func(r row) error {
+		seen++
+		next = r.int(0)
+		if r.int(1) >= before.UnixMilli() {
+			return nil
+		}
+		old = true
+		if r.int(2) != pending {
+			if ids = append(ids, r.text(3)); len(ids) == limit {
+				return errEnough
+			}
+		}
+		return nil
+	})
+	if isEnough(err) {
+		return ids, next, true, nil
+	}
+	return ids, next, old && seen == run, err
 }
 
 // purgeEvent removes a finished event and all that belongs to it.
@@ -90,24 +111,63 @@ func purgeEvent(c *conn, id string) (bool, error) {
 	return err == nil, err
 }
 
-// PurgeKeys implements [forward.Retention].
+// PurgeKeys implements [forward.Retention]. Keys are in no order of age: an index
+// of it would cost every event more than looking at all keys now and then does.
 func (s *Store) PurgeKeys(ctx context.Context, before time.Time, limit int) (int, error) {
 	removed := 0
-	for removed < limit {
-		step := min(4*purgeStep, limit-removed)
-		var n int64
-		err := s.write(ctx, func(c *conn) (err error) {
-			n, err = c.sql(`DELETE FROM dedupe WHERE key IN (
-				SELECT key FROM dedupe INDEXED BY dedupe_at WHERE at < ? ORDER BY at LIMIT ?)`).
-				int(before.UnixMilli()).int(int64(step)).exec()
+	for from, more := []byte{}, true; more && removed < limit; {
+		var keys [][]byte
+		err := s.read(ctx, func(c *conn) (err error) {
+			keys, from, more, err = keysBefore(c, before, from, min(4*purgeStep, limit-removed))
 			return err
 		})
 		if err != nil {
 			return removed, err
 		}
-		if removed += int(n); n < int64(step) {
-			break
+		if len(keys) == 0 {
+			continue
 		}
+		var n int64
+		err = s.write(ctx, func(c *conn) error {
+			n = 0
+			for _, key := range keys {
+				gone, err := c.sql(`DELETE FROM dedupe WHERE key = ? AND at < ?`).blob(key).int(before.UnixMilli()).exec()
+				if err != nil {
+					return err
+				}
+				n += gone
+			}
+			return nil
+		})
+		if err != nil {
+			return removed, err
+		}
+		removed += int(n)
 	}
 	return removed, nil
+}
+
+// keysBefore looks, from a key on, for keys that were stored before a time. It
+// returns where to go on, and whether there are more.
+func keysBefore(c *conn, before time.Time, from []byte, limit int) (keys [][]byte, next []byte, more bool, err error) {
+	const run = 16384 // looked at by one read
+	next = from
+	seen := 0
+	err = c.sql(`SELECT key, at FROM dedupe WHERE key > ? ORDER BY key LIMIT ?`).blob(from).int(run).each(func(r row) error {
+		seen++
+		old := r.int(1) < before.UnixMilli()
+		if old || seen == run {
+			next = r.blob(0)
+		}
+		if old {
+			if keys = append(keys, next); len(keys) == limit {
+				return errEnough
+			}
+		}
+		return nil
+	})
+	if isEnough(err) {
+		return keys, next, true, nil
+	}
+	return keys, next, seen == run, err
 }

@@ -6,7 +6,8 @@ import "github.com/interactorhq/interactor/forward"
 // event has as few indexes as its questions allow: each is a tree to change.
 const forwardSchema = `
 CREATE TABLE event (
-	id          TEXT    NOT NULL PRIMARY KEY, -- evt_…
+	n           INTEGER PRIMARY KEY,          -- in the order in which they were stored
+	id          TEXT    NOT NULL UNIQUE,      -- evt_…
 	environment TEXT    NOT NULL,
 	received    INTEGER NOT NULL,
 	status      INTEGER NOT NULL,             -- see stateOf; paused is pending in a paused lane
@@ -23,12 +24,11 @@ CREATE TABLE event (
 	payload     INTEGER NOT NULL,             -- payload.n; 0: none
 	delivery    TEXT    NOT NULL DEFAULT '',  -- the first one; others have task.later
 	deliveries  INTEGER NOT NULL DEFAULT 0    -- how many
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
-CREATE INDEX event_received    ON event (received);
 CREATE INDEX event_environment ON event (environment, received);
 CREATE INDEX event_account     ON event (environment, account, received) WHERE account <> '';
-CREATE INDEX event_open        ON event (environment, status, received) WHERE status <> 1;
+CREATE INDEX event_dead        ON event (environment, received) WHERE status = 2;
 
 -- In a table of its own, so that lists and states are small to read and change.
 CREATE TABLE payload (
@@ -58,8 +58,6 @@ CREATE TABLE dedupe (
 	at  INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
-CREATE INDEX dedupe_at ON dedupe (at);
-
 -- Requests that could not be decoded; each is the event of the same id, too.
 CREATE TABLE inbound (
 	id       TEXT NOT NULL PRIMARY KEY,
@@ -74,8 +72,8 @@ CREATE TABLE pause (
 ) STRICT, WITHOUT ROWID;
 `
 
-// States of events and deliveries as they are stored. An index leaves out what
-// is delivered, so these numbers stand in the schema.
+// States of events and deliveries as they are stored. An index holds only what
+// is dead, so these numbers stand in the schema.
 const (
 	pending   = 0 // or paused, when its lane is
 	delivered = 1
