@@ -66,3 +66,7 @@ func explain(err error) error {
 func isUnique(err error) bool {
 	return errors.Is(err, sqlite3.CONSTRAINT_UNIQUE) || errors.Is(err, sqlite3.CONSTRAINT_PRIMARYKEY)
 }
+
+func errNoVFS(name string) error {
+	return fmt.Errorf("sqlite: there is no VFS %q: register it with vfs.Register before Open", name)
+}

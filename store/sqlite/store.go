@@ -27,7 +27,7 @@ type Config struct {
 // Store implements interactor.Store. It is safe for concurrent use.
 type Store struct {
 	path string // absolute, symbolic links resolved
-	vfs  string // of SQLite; "" is the system's
+	vfs  string // of SQLite
 	lock *flock.Flock
 
 	writer     *conn // used by runWriter alone until writerDone
@@ -67,10 +67,13 @@ func open(ctx context.Context, cfg Config, vfs string) (_ *Store, err error) {
 		return nil, err
 	}
 	s := &Store{
-		path: path, vfs: vfs,
+		path:       path,
 		readers:    make(chan *conn, maxReaders),
 		writerDone: make(chan struct{}),
 		walNext:    walPages,
+	}
+	if s.vfs, err = gatheringOver(vfs); err != nil {
+		return nil, err
 	}
 	s.queue.filled.L = &s.queue.mu
 	if s.lock, err = lockFile(path); err != nil {
@@ -231,11 +234,7 @@ func (s *Store) uri() string {
 	if !strings.HasPrefix(path, "/") {
 		path = "/" + path // C:/…
 	}
-	u := url.URL{Scheme: "file", Path: path}
-	if s.vfs != "" {
-		u.RawQuery = "vfs=" + url.PathEscape(s.vfs)
-	}
-	return u.String()
+	return (&url.URL{Scheme: "file", Path: path, RawQuery: "vfs=" + url.QueryEscape(s.vfs)}).String()
 }
 
 // prepareFile creates the file if it does not exist and returns its one name:
