@@ -114,6 +114,18 @@ type Store interface {
 	subscription.Store
 	forward.Store
 	api.Store
+	RoutingStore
+}
+
+// RoutingStore says when to read anew what is asked for with every request.
+type RoutingStore interface {
+	// RoutingVersion returns a number that is another one after every change to
+	// what an address, its keys and its recipients are read from: Connections and
+	// their Identities, Apps, Subscriptions, Environments. A change made by this
+	// process counts when the method that makes it returns, one made by another
+	// process within a second. It is asked for with each request, so it must not
+	// wait for a disk.
+	RoutingVersion(ctx context.Context) (int64, error)
 }
 
 // problems collects what is wrong with a Config, one line each.

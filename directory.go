@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -12,6 +14,7 @@ import (
 	"github.com/interactorhq/interactor/connector"
 	"github.com/interactorhq/interactor/deployment"
 	"github.com/interactorhq/interactor/forward"
+	"github.com/interactorhq/interactor/internal/versioned"
 	"github.com/interactorhq/interactor/subscription"
 )
 
@@ -23,9 +26,19 @@ type directory struct {
 	deployments   *deployment.Service
 	subscriptions *subscription.Reconciler
 	gap           func(ctx context.Context, r forward.Recipient, reason string) error
+
+	// What is asked for with every request is remembered until something that it
+	// was read from changes.
+	version    func(context.Context) (int64, error)
+	addresses  *versioned.Cache[forward.Address]
+	recipients *versioned.Cache[[]forward.Recipient]
 }
 
 var _ forward.Directory = (*directory)(nil)
+
+// remembered bounds how many addresses, and how many answers to who is meant,
+// are kept in memory: some megabytes.
+const remembered = 10_000
 
 // Address implements [forward.Directory]. What the path names decides which
 // keys verify a request; nothing in the request does.
@@ -34,6 +47,45 @@ func (d *directory) Address(ctx context.Context, name, endpoint string) (forward
 	if !ok {
 		return forward.Address{}, forward.ErrNoAddress
 	}
+	if endpoint == "" {
+		return d.address(ctx, e, endpoint)
+	}
+	version, err := d.version(ctx)
+	if err != nil {
+		return forward.Address{}, err
+	}
+	a, err := d.addresses.Get(ctx, cacheKey(name, endpoint), version, func(ctx context.Context) (forward.Address, bool, error) {
+		a, err := d.address(ctx, e, endpoint)
+		return a, err == nil && !d.elsewhere(ctx, a), err
+	})
+	// Connectors get these: what one of them changes is not for the next request.
+	a.AppFields, a.Values = maps.Clone(a.AppFields), maps.Clone(a.Values)
+	return a, err
+}
+
+// elsewhere reports whether what an address holds comes from where no version
+// tells of changes: Config.App.
+func (d *directory) elsewhere(ctx context.Context, a forward.Address) bool {
+	if a.App == "" {
+		return false
+	}
+	own, err := d.auth.AppByID(ctx, a.App)
+	return err != nil || own.External
+}
+
+// cacheKey is the same for the same parts only.
+func cacheKey(parts ...string) string {
+	var b strings.Builder
+	for _, p := range parts {
+		b.WriteString(strconv.Itoa(len(p)))
+		b.WriteByte(' ')
+		b.WriteString(p)
+	}
+	return b.String()
+}
+
+func (d *directory) address(ctx context.Context, e *connector.Entry, endpoint string) (forward.Address, error) {
+	name := e.Name
 	switch {
 	case endpoint == "":
 		if !e.HasDefaultApp {
@@ -218,6 +270,25 @@ func (d *directory) Learn(ctx context.Context, a forward.Address, secret string)
 // is that of its address, so at a Subscription's address nobody else can be
 // reached, whatever the request names.
 func (d *directory) Recipients(ctx context.Context, a forward.Address, watch string, keys []connector.Key) ([]forward.Recipient, error) {
+	version, err := d.version(ctx)
+	if err != nil {
+		return nil, err
+	}
+	key := cacheKey("at", a.Connector, a.Endpoint, watch)
+	if a.Subscription == "" {
+		parts := []string{"by key", a.Connector, a.App, watch}
+		for _, k := range keys {
+			parts = append(parts, string(k))
+		}
+		key = cacheKey(parts...)
+	}
+	return d.recipients.Get(ctx, key, version, func(ctx context.Context) ([]forward.Recipient, bool, error) {
+		r, err := d.readRecipients(ctx, a, watch, keys)
+		return r, true, err
+	})
+}
+
+func (d *directory) readRecipients(ctx context.Context, a forward.Address, watch string, keys []connector.Key) ([]forward.Recipient, error) {
 	var subs []subscription.Subscription
 	var err error
 	if a.Subscription != "" {

@@ -46,9 +46,7 @@ func alone(t *testing.T) (*Interactor, *directory, *gmailtest.Server) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return in, &directory{
-		registry: in.registry, auth: in.Auth, deployments: in.Deployments, subscriptions: in.Subscriptions, gap: in.gap,
-	}, google
+	return in, in.directory(), google
 }
 
 // watched connects a mailbox and makes the intent of its watch, as Run would.

@@ -19,6 +19,7 @@ import (
 	"github.com/interactorhq/interactor/deployment"
 	"github.com/interactorhq/interactor/forward"
 	"github.com/interactorhq/interactor/internal/dialguard"
+	"github.com/interactorhq/interactor/internal/versioned"
 	"github.com/interactorhq/interactor/subscription"
 	"github.com/interactorhq/interactor/trigger"
 )
@@ -112,10 +113,8 @@ func New(cfg Config) (*Interactor, error) {
 	in.Forwarder, err = forward.New(forward.Config{
 		Store: cfg.Store, Registry: reg, Keeper: keeper,
 		PublicURL: cfg.PublicURL, DefaultEnvironment: defaultEnvironment,
-		Directory: &directory{
-			registry: reg, auth: in.Auth, deployments: in.Deployments, subscriptions: in.Subscriptions, gap: in.gap,
-		},
-		OnEvent: cfg.OnEvent, Notify: cfg.Notify,
+		Directory: in.directory(),
+		OnEvent:   cfg.OnEvent, Notify: cfg.Notify,
 		AllowPrivateNetworks: cfg.AllowPrivateNetworks, Limits: cfg.Limits,
 		Logger: cfg.Logger, Now: cfg.Now,
 	})
@@ -131,6 +130,15 @@ func New(cfg Config) (*Interactor, error) {
 	}
 	in.handler = in.mux(jsonAPI)
 	return in, nil
+}
+
+func (in *Interactor) directory() *directory {
+	return &directory{
+		registry: in.registry, auth: in.Auth, deployments: in.Deployments, subscriptions: in.Subscriptions, gap: in.gap,
+		version:    in.cfg.Store.RoutingVersion,
+		addresses:  versioned.New[forward.Address](remembered),
+		recipients: versioned.New[[]forward.Recipient](remembered),
+	}
 }
 
 // mux hands each path to its room. All of them see whole paths.

@@ -73,7 +73,7 @@ func (s *Store) PurgeStates(ctx context.Context, before time.Time, limit int) (i
 
 // SaveApp implements [auth.Apps].
 func (s *Store) SaveApp(ctx context.Context, a auth.AppRecord) error {
-	return s.write(ctx, func(c *conn) error {
+	return s.writeRouting(ctx, func(c *conn) error {
 		if a.Version == 0 {
 			_, err := c.sql(`INSERT INTO app (id, environment, connector, client, external, deleted, sealed, created, updated, version)
 				VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1)`).text(a.ID).text(a.Environment).text(a.Connector).text(a.ClientID).

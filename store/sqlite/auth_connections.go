@@ -38,7 +38,7 @@ func (s *Store) SaveConnection(ctx context.Context, w auth.Write) (version int64
 	if err != nil {
 		return 0, fmt.Errorf("sqlite: encode connection %s: %w", r.ID, err)
 	}
-	err = s.write(ctx, func(c *conn) error {
+	err = s.writeRouting(ctx, func(c *conn) error {
 		if w.Ticket != "" {
 			n, err := c.sql(`DELETE FROM consent WHERE id = ?`).text(w.Ticket).exec()
 			if err != nil {

@@ -310,7 +310,7 @@ func (s *Store) DeletedEnvironments(ctx context.Context, after string, limit int
 
 // EraseEnvironment implements [deployment.Tree].
 func (s *Store) EraseEnvironment(ctx context.Context, id string) error {
-	return s.write(ctx, func(c *conn) error {
+	return s.writeRouting(ctx, func(c *conn) error {
 		if _, err := c.sql(`DELETE FROM environment WHERE id = ? AND deleted IS NOT NULL`).text(id).exec(); err != nil {
 			return err
 		}

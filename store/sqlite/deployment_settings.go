@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/interactorhq/interactor/deployment"
@@ -14,11 +15,30 @@ import (
 // It waits for the commit also when ctx ends: a write that became durable after
 // it was counted would leave others with what they had read before.
 func (s *Store) writeForwarding(ctx context.Context, f func(*conn) error) error {
+	return s.writeCounted(ctx, &s.forwarding, f)
+}
+
+// writeRouting is the same for what the addresses of requests, their keys and
+// their recipients are read from.
+func (s *Store) writeRouting(ctx context.Context, f func(*conn) error) error {
+	return s.writeCounted(ctx, &s.routing, f)
+}
+
+func (s *Store) writeCounted(ctx context.Context, count *atomic.Int64, f func(*conn) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	defer s.forwarding.Add(1)
+	defer count.Add(1)
 	return s.write(context.WithoutCancel(ctx), f)
+}
+
+// RoutingVersion implements interactor.RoutingStore.
+func (s *Store) RoutingVersion(context.Context) (int64, error) {
+	if err := s.failure(); err != nil {
+		return 0, err
+	}
+	// Environments are made and deleted by writeForwarding.
+	return s.routing.Load() + s.forwarding.Load(), nil
 }
 
 // ForwardingVersion implements [deployment.ForwardingStore].

@@ -46,6 +46,7 @@ type Store struct {
 	failed          atomic.Pointer[error]
 	writes, commits atomic.Uint64
 	forwarding      atomic.Int64 // changes of forwarding settings; see writeForwarding
+	routing         atomic.Int64 // changes of what requests are routed by; see writeRouting
 	locks           locks        // of the room "auth"
 }
 

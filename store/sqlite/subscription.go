@@ -75,7 +75,7 @@ func (s *Store) firstDue(ctx context.Context, query string, now time.Time) (due 
 
 // SaveComparison implements [subscription.Store].
 func (s *Store) SaveComparison(ctx context.Context, d subscription.Dirty, create, change []subscription.Subscription) error {
-	return s.write(ctx, func(c *conn) error {
+	return s.writeRouting(ctx, func(c *conn) error {
 		for _, sub := range create {
 			sub.Version = 1
 			if err := insertSubscription(c, sub); err != nil {
@@ -134,7 +134,7 @@ func (s *Store) ClaimSubscriptions(ctx context.Context, now time.Time, lease tim
 // SaveSubscription implements [subscription.Store].
 func (s *Store) SaveSubscription(ctx context.Context, sub subscription.Subscription, o subscription.SaveOptions) (saved subscription.Subscription, err error) {
 	var stored subscription.Subscription // not the result: the write may go on after ctx has ended
-	err = s.write(ctx, func(c *conn) (err error) {
+	err = s.writeRouting(ctx, func(c *conn) (err error) {
 		if stored, err = updateSubscription(c, sub, o); err != nil || sub.State != subscription.Removed {
 			return err
 		}
@@ -163,7 +163,7 @@ func (s *Store) NextSubscription(ctx context.Context) (next time.Time, err error
 // ForgetSubscriptions implements [subscription.Store].
 func (s *Store) ForgetSubscriptions(ctx context.Context, before time.Time, limit int) (n int, err error) {
 	var deleted int64
-	err = s.write(ctx, func(c *conn) (err error) {
+	err = s.writeRouting(ctx, func(c *conn) (err error) {
 		deleted, err = c.sql(`DELETE FROM subscription WHERE id IN
 			(SELECT id FROM subscription WHERE state = 'removed' AND ended_at < ? LIMIT ?)`).
 			time(before).int(int64(limit)).exec()
