@@ -18,7 +18,7 @@ func (s *Store) Finish(ctx context.Context, outcomes []forward.Outcome) ([]int, 
 		bytes += 512 + len(headers[i][0]) + len(headers[i][1]) + len(a.Response)
 	}
 	var lost []int
-	err := s.writeSized(ctx, bytes, func(c *conn) error {
+	err := s.writePatient(ctx, bytes, func(c *conn) error {
 		lost = nil
 		for i := range outcomes {
 			held, err := s.finish(c, &outcomes[i], headers[i])

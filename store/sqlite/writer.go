@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"sync"
+	"time"
 
 	"github.com/ncruces/go-sqlite3"
 )
@@ -16,6 +17,10 @@ const (
 	maxBatchWrites = 1024
 	maxBatchBytes  = 8 << 20
 )
+
+// linger is how long a patient write waits for others to share its fsync with.
+// At a few hundred events a second most of them then cost one fsync and not two.
+const linger = 2 * time.Millisecond
 
 // write runs f in a transaction and returns when that is durable. Writes that
 // wait together share the transaction; one that returns an error is undone
@@ -32,6 +37,12 @@ func (s *Store) write(ctx context.Context, f func(*conn) error) error {
 	return s.writeSized(ctx, 0, f)
 }
 
+// writePatient is write for something of about that many bytes that nobody waits
+// for: it begins no transaction of its own before linger has passed.
+func (s *Store) writePatient(ctx context.Context, bytes int, f func(*conn) error) error {
+	return s.enqueue(ctx, pendingWrite{run: f, bytes: bytes, patient: true}, nil)
+}
+
 // writeSized is write for something of about that many bytes.
 func (s *Store) writeSized(ctx context.Context, bytes int, f func(*conn) error) error {
 	return s.writeOwned(ctx, bytes, f, nil)
@@ -40,6 +51,10 @@ func (s *Store) writeSized(ctx context.Context, bytes int, f func(*conn) error) 
 // writeOwned is writeSized for what the caller owns from then on, such as leases:
 // when it becomes durable after the caller has stopped waiting, disown is called.
 func (s *Store) writeOwned(ctx context.Context, bytes int, f func(*conn) error, disown func()) error {
+	return s.enqueue(ctx, pendingWrite{run: f, bytes: bytes}, disown)
+}
+
+func (s *Store) enqueue(ctx context.Context, w pendingWrite, disown func()) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -47,7 +62,7 @@ func (s *Store) writeOwned(ctx context.Context, bytes int, f func(*conn) error, 
 	if p == nil {
 		p = &pendingWrite{done: make(chan error, 1)}
 	}
-	p.run, p.bytes, p.err = f, bytes, nil
+	p.run, p.bytes, p.patient, p.err = w.run, w.bytes, w.patient, nil
 	if err := s.queue.push(p); err != nil {
 		return err
 	}
@@ -75,6 +90,7 @@ func (s *Store) writeOwned(ctx context.Context, bytes int, f func(*conn) error, 
 type pendingWrite struct {
 	run        func(*conn) error
 	bytes      int
+	patient    bool
 	err        error
 	done       chan error
 	prev, next *pendingWrite
@@ -88,7 +104,11 @@ type queue struct {
 	filled sync.Cond
 	head   *pendingWrite
 	tail   *pendingWrite
-	closed error // why no more are taken
+	hurry  int         // how many of them are not patient
+	ripe   bool        // the patient ones have waited for long enough
+	timer  *time.Timer // makes them ripe; nil before the first of them
+	armed  bool        // it runs: so it does, or they are ripe, while one waits
+	closed error       // why no more are taken
 }
 
 func (q *queue) push(p *pendingWrite) error {
@@ -104,8 +124,29 @@ func (q *queue) push(p *pendingWrite) error {
 		q.tail.next = p
 	}
 	q.tail = p
-	q.filled.Signal()
+	switch {
+	case !p.patient:
+		q.hurry++
+		q.filled.Signal()
+	case q.armed:
+	case q.timer == nil:
+		q.timer, q.armed = time.AfterFunc(linger, q.ripen), true
+	default:
+		q.timer.Reset(linger)
+		q.armed = true
+	}
 	return nil
+}
+
+// ripen lets patient writes wait no longer. Those that came after the one that it
+// was meant for wait for less: that is all.
+func (q *queue) ripen() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.armed = false; q.head != nil {
+		q.ripe = true
+		q.filled.Signal()
+	}
 }
 
 // remove takes p out and says whether it was still there.
@@ -130,6 +171,12 @@ func (q *queue) unlink(p *pendingWrite) bool {
 		p.next.prev = p.prev
 	}
 	p.prev, p.next, p.queued = nil, nil, false
+	if !p.patient {
+		q.hurry--
+	}
+	if q.head == nil {
+		q.ripe = false
+	}
 	return true
 }
 
@@ -138,7 +185,7 @@ func (q *queue) unlink(p *pendingWrite) bool {
 func (q *queue) take(batch []*pendingWrite) []*pendingWrite {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for q.head == nil && q.closed == nil {
+	for q.closed == nil && (q.head == nil || q.hurry == 0 && !q.ripe) {
 		q.filled.Wait()
 	}
 	bytes := 0

@@ -410,3 +410,100 @@ func TestWALIsBounded(t *testing.T) {
 		return ok
 	})
 }
+
+// patient is mark for somebody who can wait.
+func patient(t *testing.T, s *Store, name string) error {
+	t.Helper()
+	return s.writePatient(t.Context(), 0, mark(name))
+}
+
+func TestAPatientWriteSharesACommit(t *testing.T) {
+	t.Parallel()
+	s := openTest(t, filepath.Join(t.TempDir(), "store.db"))
+	for range 20 { // a busy machine may let some of them go alone
+		before := s.Stats()
+		var wg sync.WaitGroup
+		name := fmt.Sprint(before.Writes)
+		wg.Go(func() {
+			if err := patient(t, s, "patient "+name); err != nil {
+				t.Error(err)
+			}
+		})
+		eventually(t, func() bool {
+			s.queue.mu.Lock()
+			defer s.queue.mu.Unlock()
+			return s.queue.head != nil || s.writes.Load() > before.Writes
+		})
+		if err := s.write(t.Context(), mark("hurry "+name)); err != nil {
+			t.Fatal(err)
+		}
+		wg.Wait()
+		if s.Stats().Commits == before.Commits+1 {
+			return
+		}
+	}
+	t.Error("a patient write never shared the commit of one that came after it")
+}
+
+func TestAPatientWriteDoesNotWaitForEver(t *testing.T) {
+	t.Parallel()
+	s := openTest(t, filepath.Join(t.TempDir(), "store.db"))
+	for i := range 5 { // each arms the timer anew
+		if err := patient(t, s, fmt.Sprint(i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := marked(t, s); got != "0 1 2 3 4" {
+		t.Errorf("%q was written", got)
+	}
+}
+
+// What it waited behind is gone: it must not wait for somebody else to come.
+func TestAPatientWriteBehindOneThatIsTakenBack(t *testing.T) {
+	t.Parallel()
+	s := openTest(t, filepath.Join(t.TempDir(), "store.db"))
+	release := hold(t, s)
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if err := s.write(ctx, mark("gone")); !errors.Is(err, context.Canceled) {
+			t.Errorf("write = %v", err)
+		}
+	})
+	queued(t, s, 1)
+	wg.Go(func() {
+		if err := patient(t, s, "patient"); err != nil {
+			t.Error(err)
+		}
+	})
+	queued(t, s, 2)
+	cancel()
+	queued(t, s, 1)
+	release()
+	wg.Wait()
+	if got := marked(t, s); got != "patient" {
+		t.Errorf("%q was written", got)
+	}
+}
+
+func TestCloseWritesWhatIsPatient(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "store.db")
+	s, err := Open(t.Context(), Config{Path: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	release := hold(t, s)
+	done := make(chan error, 1)
+	go func() { done <- patient(t, s, "patient") }()
+	queued(t, s, 1)
+	closed := make(chan error, 1)
+	go func() { closed <- s.Close() }()
+	release()
+	if err := errors.Join(<-done, <-closed); err != nil {
+		t.Fatal(err)
+	}
+	if got := marked(t, openTest(t, path)); got != "patient" {
+		t.Errorf("%q was written", got)
+	}
+}
