@@ -34,6 +34,7 @@ type Store struct {
 	queue      queue
 	pendings   sync.Pool
 	writerDone chan struct{}
+	copier     *copier
 	wal        int   // pages in the WAL after the last commit; the writer's
 	walNext    int   // that many make it time to copy them into the file
 	lease      int64 // last token given out; the writer's
@@ -82,6 +83,9 @@ func open(ctx context.Context, cfg Config, vfs string) (_ *Store, err error) {
 	}
 	defer func() {
 		if err != nil {
+			if s.copier != nil {
+				err = errors.Join(err, s.copier.conn.close())
+			}
 			if s.writer != nil {
 				err = errors.Join(err, s.writer.close())
 			}
@@ -95,6 +99,7 @@ func open(ctx context.Context, cfg Config, vfs string) (_ *Store, err error) {
 	for range maxReaders {
 		s.readers <- nil
 	}
+	go s.runCopier()
 	go s.runWriter()
 	return s, nil
 }
@@ -130,6 +135,11 @@ func (s *Store) start(ctx context.Context, created bool) error {
 	if _, _, err := c.db.WALCheckpoint("main", sqlite3.CHECKPOINT_TRUNCATE); err != nil {
 		return err
 	}
+	second, err := openConn(ctx, s.uri(), false)
+	if err != nil {
+		return err
+	}
+	s.copier = newCopier(second)
 	c.db.WALHook(func(_ *sqlite3.Conn, _ string, pages int) error {
 		s.wal = pages
 		return nil
@@ -214,6 +224,8 @@ func (s *Store) Close() error {
 func (s *Store) close() error {
 	s.queue.close(ErrClosed)
 	<-s.writerDone
+	close(s.copier.start)
+	<-s.copier.ended
 	s.cancel()
 	var errs []error
 	for range maxReaders { // waits for those in use, which were just interrupted
@@ -223,10 +235,12 @@ func (s *Store) close() error {
 	}
 	if s.failure() != nil {
 		// Nothing more is written through a handle that has failed once.
-		_, err := s.writer.db.Config(sqlite3.DBCONFIG_NO_CKPT_ON_CLOSE, true)
-		errs = append(errs, err)
+		for _, c := range []*conn{s.copier.conn, s.writer} {
+			_, err := c.db.Config(sqlite3.DBCONFIG_NO_CKPT_ON_CLOSE, true)
+			errs = append(errs, err)
+		}
 	}
-	errs = append(errs, s.writer.close(), s.lock.Unlock())
+	errs = append(errs, s.copier.conn.close(), s.writer.close(), s.lock.Unlock())
 	return errors.Join(errs...)
 }
 

@@ -7,8 +7,6 @@ import (
 	"runtime/debug"
 	"sync"
 	"time"
-
-	"github.com/ncruces/go-sqlite3"
 )
 
 // Bounds of one transaction: large enough that the fsync is shared by all who
@@ -336,34 +334,6 @@ func cmpErr(err, otherwise error) error {
 		return err
 	}
 	return otherwise
-}
-
-// walPages is how far the WAL grows before it is copied into the file: 16 MiB.
-// The longer, the more changes of a page are copied as one.
-const walPages = 4096
-
-// checkpoint copies the WAL into the file when it has grown, after the callers
-// were answered. SQLite's own would do it inside of COMMIT and keep its errors
-// to itself.
-func (s *Store) checkpoint() {
-	if s.wal < s.walNext || s.failure() != nil {
-		return
-	}
-	mode := sqlite3.CHECKPOINT_PASSIVE
-	if s.wal >= 8*walPages {
-		// Somebody always reads, so that the WAL is never done with: wait for a
-		// moment without readers, which hold on for readLimit at most.
-		mode = sqlite3.CHECKPOINT_RESTART
-	}
-	log, done, err := s.writer.db.WALCheckpoint("main", mode)
-	switch {
-	case err == nil && log == done:
-		s.walNext = walPages
-	case err == nil || errors.Is(err, sqlite3.BUSY) || errors.Is(err, sqlite3.LOCKED) || errors.Is(err, sqlite3.FULL):
-		s.walNext = s.wal + walPages/4 // try again soon, not at every commit
-	default:
-		s.fail(fmt.Errorf("checkpoint: %w", err))
-	}
 }
 
 // judge decides whether err ends the Store, and returns what to tell callers.
