@@ -72,7 +72,7 @@ func (a *api) setForwarding(c *call) (answer, error) {
 func readSettings(body []byte) (s forward.Settings, keepValue bool, err error) {
 	o := parseObject(body)
 	var raw json.RawMessage
-	for _, name := range []string{"url", "header_key", "triggers", "raw", "retry", "timeout"} {
+	for _, name := range []string{"url", "header_key", "triggers", "raw", "retry", "timeout", "rate_limit", "concurrency", "ordered", "pause_after"} {
 		o.take(name, "a value", &raw)
 	}
 	var value string

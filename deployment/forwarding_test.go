@@ -25,6 +25,7 @@ func full(t testing.TB) forward.Settings {
 		Triggers: []trigger.Filter{{Trigger: "gmail.email.sent"}, {Trigger: "gmail.email.labeled", Params: map[string]string{"label": "Invoices"}}},
 		Secrets:  []string{webhook.NewSecret(), webhook.NewSecret()},
 		Raw:      true, Retry: []time.Duration{5 * time.Second, 5 * time.Minute}, Timeout: 7 * time.Second,
+		RateLimit: 0.5, Concurrency: 3, Ordered: true, PauseAfter: 48 * time.Hour,
 	}
 	for i, v := 0, reflect.ValueOf(f); i < v.NumField(); i++ {
 		if v.Field(i).IsZero() {

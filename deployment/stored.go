@@ -43,6 +43,11 @@ type public struct {
 	Raw       bool            `json:"raw,omitempty"`
 	Retry     []time.Duration `json:"retry,omitempty"`   // nanoseconds
 	Timeout   time.Duration   `json:"timeout,omitempty"` // nanoseconds
+
+	RateLimit   float64       `json:"rate_limit,omitempty"`
+	Concurrency int           `json:"concurrency,omitempty"`
+	Ordered     bool          `json:"ordered,omitempty"`
+	PauseAfter  time.Duration `json:"pause_after,omitempty"` // nanoseconds; negative: never
 }
 
 type filter struct {
@@ -60,6 +65,8 @@ func (c *content) public() public {
 	p := public{
 		URL: c.settings.URL, HeaderKey: c.settings.HeaderKey, Raw: c.settings.Raw,
 		Retry: c.settings.Retry, Timeout: c.settings.Timeout,
+		RateLimit: c.settings.RateLimit, Concurrency: c.settings.Concurrency,
+		Ordered: c.settings.Ordered, PauseAfter: c.settings.PauseAfter,
 	}
 	for _, f := range c.settings.Triggers {
 		p.Triggers = append(p.Triggers, filter(f))
@@ -170,6 +177,7 @@ func (s *Service) decode(ctx context.Context, stored StoredForwarding) (content,
 	c.settings = forward.Settings{
 		URL: p.URL, HeaderKey: p.HeaderKey, HeaderValue: sec.HeaderValue, Raw: p.Raw,
 		Retry: p.Retry, Timeout: p.Timeout,
+		RateLimit: p.RateLimit, Concurrency: p.Concurrency, Ordered: p.Ordered, PauseAfter: p.PauseAfter,
 	}
 	for _, f := range p.Triggers {
 		c.settings.Triggers = append(c.settings.Triggers, trigger.Filter(f))

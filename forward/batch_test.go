@@ -15,7 +15,7 @@ func TestEventIsTheSameOutOfMemoryAndStore(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 11, 23, 19, 46, 3, 485_244_991, time.FixedZone("CET", 3600))
 	var b Batch
-	b.add(trigger.Event{ID: "evt_1", Trigger: "acme.done", Time: at, Payload: json.RawMessage(`{}`)}, at, "")
+	b.add(trigger.Event{ID: "evt_1", Trigger: "acme.done", Time: at, Payload: json.RawMessage(`{}`)}, at, "", false)
 	first := b.Tasks[0].Event
 	stored := b.Events[0].Event
 	stored.Time = time.UnixMilli(stored.Time.UnixMilli()).UTC()

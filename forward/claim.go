@@ -49,7 +49,7 @@ func (e *engine) claimDue(ctx context.Context) {
 		}
 		l := heap.Pop(&e.due).(*lane) //nolint:errcheck // it holds nothing else
 		l.next = time.Time{}
-		fresh := l.fresh
+		fresh := l.gate.fresh
 		e.mu.Unlock()
 		if fresh && !e.meet(ctx, l) {
 			continue
@@ -60,17 +60,25 @@ func (e *engine) claimDue(ctx context.Context) {
 
 // meet asks the store about a lane that is new in memory.
 func (e *engine) meet(ctx context.Context, l *lane) bool {
-	_, since, err := e.f.store.Paused(ctx, l.name)
+	state, err := e.f.store.Lane(ctx, l.gate.main.name)
 	if err != nil {
 		e.storeFailed(err, looking)
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	g, now := l.gate, e.f.now()
 	if err != nil {
-		e.schedule(l, e.f.now().Add(storeRetry))
+		e.schedule(l, now.Add(storeRetry))
 		return false
 	}
-	l.fresh, l.paused, l.failed = false, !since.IsZero(), !since.IsZero()
+	if !g.fresh { // resumed meanwhile
+		return true
+	}
+	g.fresh, g.paused, g.failing = false, !state.PausedSince.IsZero(), state.FailingSince
+	g.reported.Store(g.paused)
+	if state.RestUntil.After(now) {
+		e.rests(g, state.RestUntil) // there is nothing to be given back: nothing was claimed
+	}
 	return true
 }
 
@@ -79,22 +87,17 @@ func (e *engine) claim(ctx context.Context, l *lane) {
 	now := e.f.now()
 	e.mu.Lock()
 	n, bytes := e.room(l)
-	if !l.rest.After(now) {
-		l.rest = time.Time{}
-	}
+	g := l.gate
 	switch {
-	case !l.rest.IsZero():
-		e.schedule(l, l.rest)
-		e.mu.Unlock()
-		return
-	case l.paused: // resume schedules it
+	case g.shut(): // what ends that lets it go on
+		l.behind = true
 		e.mu.Unlock()
 		return
 	case n < 1 || (bytes <= 0 && l.held > 0):
 		l.blocked = true // its own tasks make room
 		e.mu.Unlock()
 		return
-	case bytes <= 0 && l.pool.running >= l.pool.limit:
+	case bytes <= 0 && g.pool.running >= g.pool.limit:
 		if !l.starving {
 			l.starving = true
 			e.starved = append(e.starved, l)
@@ -145,6 +148,8 @@ func (e *engine) claim(ctx context.Context, l *lane) {
 		l.later = false
 	}
 	l.used = now
+	g.pool.enter(g) // bulk may have waited for main
+	e.start(g.pool)
 }
 
 // look asks the store which lanes have work, if it is time to, and returns how
@@ -156,7 +161,7 @@ func (e *engine) look(ctx context.Context) time.Duration {
 	if !e.lookAt.After(now) {
 		limit := lookLanes
 		for _, l := range e.lanes {
-			if l.blocked || l.idle(now) {
+			if l.blocked || l.gate.shut() || l.idle(now) {
 				limit++ // known already: they must not hide others
 			}
 		}
@@ -178,6 +183,9 @@ func (e *engine) look(ctx context.Context) time.Duration {
 		e.forget(now)
 	}
 	next := e.lookAt
+	if at := e.openGates(e.f.now()); !at.IsZero() && at.Before(next) {
+		next = at
+	}
 	if len(e.due) > 0 && e.due[0].next.Before(next) {
 		next = e.due[0].next
 	}
@@ -188,23 +196,37 @@ func (e *engine) look(ctx context.Context) time.Duration {
 func (e *engine) seen(lanes []LaneDue, now time.Time) {
 	for _, d := range lanes {
 		l := e.lane(d.Lane)
-		l.paused = false // the store leaves paused ones out
+		g := l.gate
+		if g.paused && g.since.Before(now) {
+			g.paused = false // the store leaves paused ones out
+		}
 		if l.blocked {
 			continue
 		}
 		if !d.Due.After(now) {
 			l.behind = true
 			d.Due = now
+			if g.shut() {
+				continue // what opens it lets it claim
+			}
 		}
 		e.scheduleLater(l, d.Due)
 	}
 }
 
-// forget removes lanes without work. e.mu is held.
+// forget removes lanes without work, and memory that those that stay do not use.
+// e.mu is held.
 func (e *engine) forget(now time.Time) {
 	for name, l := range e.lanes {
-		if l.idle(now) {
+		g := l.gate
+		switch {
+		case l == g.main && g.idle(now):
 			delete(e.lanes, name)
+			if g.bulk != nil {
+				delete(e.lanes, g.bulk.name)
+			}
+		case l.queued() == 0 && cap(l.queue) > laneSpare && now.Sub(l.used) > keepTurn:
+			l.queue, l.head = nil, 0
 		}
 	}
 }

@@ -28,30 +28,45 @@ const (
 	settingsRest = 10 * time.Second
 )
 
-// deliver makes one try and passes its outcome on to be recorded.
-func (e *engine) deliver(l *lane, t Task) {
+// deliver makes one try, passes its outcome on to be recorded, and returns what
+// it says about the destination.
+func (e *engine) deliver(l *lane, t Task) verdict {
 	settings, err := e.f.directory.Settings(e.work, t.Event.Environment)
 	if err != nil && e.work.Err() == nil {
 		e.f.log.Error("forwarding settings could not be read; deliveries wait", "environment", t.Event.Environment, "error", err)
 		e.postpone(l, t, settingsRest)
-		return
+		return verdict{}
 	}
+	e.shape(l.gate, &settings)
 	d, ok := e.f.try(e.work, settings, t)
 	if !ok {
 		e.interrupted(l, t)
-		return
+		return verdict{}
 	}
 	d.lane = l
 	if d.outcome.Status == Delivered {
-		e.mu.Lock()
-		recovered := l.failed
-		l.failed = false
-		e.mu.Unlock()
-		if recovered {
+		if l.gate.reported.Load() && l.gate.reported.CompareAndSwap(true, false) {
 			d.tell(e.f.news(DestinationRecovered, t, d.outcome), settings)
 		}
+	} else if settings.URL != "" {
+		kept := settings // only then is it kept
+		d.pauseAfter, d.settings = kept.pauseAfter(), &kept
 	}
 	e.rec.add(d)
+	return d.verdict
+}
+
+// shape gives a gate what the settings say, where that is new.
+func (e *engine) shape(g *gate, s *Settings) {
+	want := shape{s.RateLimit, s.Concurrency}
+	if have := g.shape.Load(); have != nil && *have == want {
+		return
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	g.apply(want, e.f.limits.PerLane, e.f.now())
+	g.pool.enter(g)
+	e.start(g.pool)
 }
 
 // try makes one try. ok is false when it was cut short because Run ends.
@@ -77,6 +92,7 @@ func (f *Forwarder) try(ctx context.Context, settings Settings, t Task) (d done,
 	}
 	o.Attempt.Error = r.failure
 	f.judge(&d, settings, r, now)
+	d.verdict = verdict{kind: r.says(settings.URL != "", o.Attempt.StatusCode), began: o.Attempt.At, took: o.Attempt.Took, rest: o.Rest}
 	return d, true
 }
 
@@ -86,6 +102,33 @@ type result struct {
 	fatal   bool          // another try cannot help
 	gone    bool          // the receiver wants no more
 	after   time.Duration // the receiver wants no other try before
+	timeout bool          // a handler has not returned in time
+}
+
+// says is what a result means for the destination as a whole. Standard Webhooks
+// names 429, 502 and 504 as signs of overload; 503 says so itself (RFC 9110,
+// 15.6.4), and 408 that the request did not get through (15.5.9).
+func (r result) says(http bool, status int) verdictKind {
+	switch {
+	case r.failure == "":
+		return succeeded
+	case r.timeout:
+		return overwhelmed
+	case !http && !r.fatal:
+		return erred
+	case r.fatal, r.gone:
+		return answered
+	case status == 0:
+		return overwhelmed
+	}
+	switch status {
+	case 408, 429, 502, 503, 504:
+		return overwhelmed
+	}
+	if status >= 500 {
+		return erred
+	}
+	return answered
 }
 
 // judge decides what follows from a try.
@@ -108,6 +151,10 @@ func (f *Forwarder) judge(d *done, settings Settings, r result, now time.Time) {
 		d.tell(f.news(DeliveryExhausted, o.Task, *o), settings)
 	default:
 		o.Status, o.Due = Pending, now.Add(wait)
+	}
+	if code := o.Attempt.StatusCode; r.after > 0 && (code == http.StatusTooManyRequests || code == http.StatusServiceUnavailable) {
+		// It means all that go there. Spread as the task's own wait is.
+		o.Rest = now.Add(jitter(min(r.after, f.limits.MaxRetryAfter), 1, 1.1))
 	}
 }
 

@@ -36,8 +36,9 @@ type engine struct {
 
 // worker works on one task at a time.
 type worker struct {
-	task Task
-	lane *lane
+	task  Task
+	lane  *lane
+	probe bool // the lane's breaker is open
 }
 
 // What the store is asked to do, in logs.
@@ -56,8 +57,9 @@ func newEngine(work context.Context, f *Forwarder, stop context.CancelCauseFunc)
 		f: f, work: work, stop: stop,
 		wakeup: make(chan struct{}, 1), idle: make(chan struct{}),
 		lanes: make(map[string]*lane), failing: make(map[string]time.Time), trying: make(map[*worker]struct{}),
-		sends: pool{limit: f.limits.InFlight}, calls: pool{limit: f.limits.Calls},
+		sends: pool{limit: f.limits.InFlight, now: f.now}, calls: pool{limit: f.limits.Calls, now: f.now},
 	}
+	e.sends.wake, e.calls.wake = e.wake, e.wake
 	e.rec.init()
 	return e
 }
@@ -65,14 +67,21 @@ func newEngine(work context.Context, f *Forwarder, stop context.CancelCauseFunc)
 // lane returns the lane of that name. e.mu is held.
 func (e *engine) lane(name string) *lane {
 	l, ok := e.lanes[name]
-	if !ok {
-		l = &lane{name: name, pool: &e.sends, limit: e.f.limits.PerLane, cap: laneTasks, fresh: true, behind: true}
-		if strings.HasPrefix(name, "conn:") {
-			l.pool, l.limit, l.cap = &e.calls, 1, connTasks
-		}
-		e.lanes[name] = l
-		e.schedule(l, e.f.now())
+	if ok {
+		return l
 	}
+	l = &lane{name: name, behind: true}
+	if environment, bulk := strings.CutPrefix(name, bulkPrefix); bulk {
+		l.gate = e.lane(destLane(environment)).gate
+		l.gate.bulk = l
+	} else {
+		l.gate = &gate{main: l, pool: &e.sends, fresh: true, conn: strings.HasPrefix(name, "conn:")}
+		if l.gate.conn {
+			l.gate.pool = &e.calls
+		}
+	}
+	e.lanes[name] = l
+	e.schedule(l, e.f.now())
 	return l
 }
 
@@ -110,7 +119,7 @@ func (e *engine) wake() {
 // room reports how much l may take: tasks and bytes. e.mu is held.
 func (e *engine) room(l *lane) (tasks int, bytes int64) {
 	bytes = min(e.f.limits.InMemory-e.bytes, e.f.limits.InMemory/laneShare-l.bytes)
-	return l.cap - l.held, bytes
+	return l.gate.capacity(l), bytes
 }
 
 // hold counts a task in. e.mu is held.
@@ -127,7 +136,7 @@ func (e *engine) drop(l *lane, bytes int64) {
 	l.bytes -= bytes
 	e.bytes -= bytes
 	l.used = now
-	if l.blocked && l.held <= l.cap/2 {
+	if l.blocked && l.held <= l.gate.most()/2 {
 		l.blocked = false
 		e.schedule(l, now)
 	}
@@ -146,13 +155,13 @@ func (e *engine) drop(l *lane, bytes int64) {
 // enqueue hands a leased task, counted in already, to the workers. e.mu is held.
 func (e *engine) enqueue(l *lane, t Task) {
 	l.push(t)
-	l.pool.enter(l)
-	e.start(l.pool)
+	l.gate.pool.enter(l.gate)
+	e.start(l.gate.pool)
 }
 
 // start makes sure that a worker looks at the ring. e.mu is held.
 func (e *engine) start(p *pool) {
-	if !e.closed && p.head < len(p.ring) && p.workers < p.limit {
+	if !e.closed && p.waiting() > 0 && p.workers < p.limit {
 		p.workers++
 		w := &worker{}
 		e.trying[w] = struct{}{}
@@ -161,12 +170,13 @@ func (e *engine) start(p *pool) {
 }
 
 func (e *engine) run(p *pool, w *worker) {
+	var v verdict
 	for {
+		var back []Task
 		e.mu.Lock()
 		if w.lane != nil {
-			w.lane.running--
 			p.running--
-			p.enter(w.lane)
+			back = e.judge(w.lane.gate, v, w.probe)
 			w.lane, w.task = nil, Task{}
 		}
 		ok := false
@@ -177,19 +187,98 @@ func (e *engine) run(p *pool, w *worker) {
 			p.workers--
 			delete(e.trying, w)
 			if e.closed && len(e.trying) == 0 {
-				close(e.idle)
+				defer close(e.idle) // after what has to be given back
 			}
 			e.mu.Unlock()
+			e.f.putBack(e.work, back)
 			return
 		}
+		w.probe = w.lane.gate.open
 		e.start(p) // there may be work for one more
 		e.mu.Unlock()
+		e.f.putBack(e.work, back)
 		if w.task.Kind == Deliver {
-			e.deliver(w.lane, w.task)
+			v = e.deliver(w.lane, w.task)
 		} else {
+			v = verdict{}
 			e.expand(w.lane, w.task)
 		}
 	}
+}
+
+// judge acts on the end of a try and returns what is to be given back to the
+// store. e.mu is held.
+func (e *engine) judge(g *gate, v verdict, probe bool) (back []Task) {
+	rest := g.judge(v, probe, e.f.now())
+	if !rest.IsZero() {
+		back = e.rests(g, rest)
+	}
+	if probe && g.rest.IsZero() { // it has come through, or was cut short: claims waited for it
+		e.goOn(g)
+	}
+	g.pool.enter(g)
+	return back
+}
+
+// rests lets nothing of g be tried before that time, and returns what is to be
+// given back: what waits for long does so in the store. e.mu is held.
+func (e *engine) rests(g *gate, until time.Time) (back []Task) {
+	if !until.After(g.rest) {
+		return nil
+	}
+	g.rest = until
+	g.pool.wait(g, until)
+	if e.closed || until.Sub(e.f.now()) <= keepResting {
+		return nil
+	}
+	return e.empty(g)
+}
+
+// empty takes what waits in memory out of it. e.mu is held.
+func (e *engine) empty(g *gate) (back []Task) {
+	g.lanes(func(l *lane) {
+		tasks := l.drain()
+		for i := range tasks {
+			e.drop(l, size(&tasks[i]))
+		}
+		l.behind = l.behind || len(tasks) > 0
+		back = append(back, tasks...)
+	})
+	return back
+}
+
+// goOn makes g claim what waits in the store, and try what waits in memory.
+// e.mu is held.
+func (e *engine) goOn(g *gate) {
+	now := e.f.now()
+	g.lanes(func(l *lane) {
+		if l.behind && !l.blocked && !l.starving {
+			e.schedule(l, now)
+		}
+	})
+	g.pool.enter(g)
+	e.start(g.pool)
+}
+
+// openGates lets those go on whose rest is over, or for whom there is a token
+// again, and returns when the next one follows; zero: none does. e.mu is held.
+func (e *engine) openGates(now time.Time) (next time.Time) {
+	for _, p := range []*pool{&e.sends, &e.calls} {
+		for g := p.due(now); g != nil; g = p.due(now) {
+			switch {
+			case g.rest.After(now): // it was prolonged
+				p.wait(g, g.rest)
+				continue
+			case !g.rest.IsZero():
+				g.rest = time.Time{}
+			}
+			e.goOn(g)
+		}
+		if len(p.waits) > 0 && (next.IsZero() || p.waits[0].wake.Before(next)) {
+			next = p.waits[0].wake
+		}
+	}
+	return next
 }
 
 // interrupted puts a task aside that the end of Run cut short: it is given back
@@ -204,14 +293,11 @@ func (e *engine) interrupted(l *lane, t Task) {
 // postpone gives a task and all that wait behind it back to the store, without
 // an attempt, and lets the lane rest.
 func (e *engine) postpone(l *lane, t Task, rest time.Duration) {
-	now := e.f.now()
 	e.mu.Lock()
-	back := append(l.drain(), t)
-	for i := range back {
-		e.drop(l, size(&back[i]))
-	}
-	l.rest, l.behind = now.Add(rest), true
-	e.schedule(l, l.rest)
+	back := append(e.empty(l.gate), t)
+	e.drop(l, size(&t))
+	l.behind = true
+	e.rests(l.gate, e.f.now().Add(rest))
 	e.mu.Unlock()
 	e.f.putBack(e.work, back)
 }

@@ -102,7 +102,9 @@ func destLane(environment string) string { return "dest:" + environment }
 
 // bulkLane is where the deliveries of a replay by filter wait: they go to the
 // same destination when nothing else waits for it.
-func bulkLane(environment string) string { return "bulk:" + environment }
+func bulkLane(environment string) string { return bulkPrefix + environment }
+
+const bulkPrefix = "bulk:"
 
 // connLane is where work on a Connection waits, one after another.
 func connLane(connection string) string { return "conn:" + connection }

@@ -52,6 +52,7 @@ func (f *Forwarder) call(ctx context.Context, settings Settings, t Task) (r resu
 	}
 	var permanent *permanentError
 	r.failure = excerpt("handler: " + err.Error())
+	r.timeout = errors.Is(ctx.Err(), context.DeadlineExceeded)
 	r.fatal = errors.As(err, &permanent) || errors.Is(err, trigger.ErrPayload)
 	if later, ok := errors.AsType[*retryAfterError](err); ok {
 		r.after = later.after

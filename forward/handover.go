@@ -69,7 +69,7 @@ func (e *engine) offer(tasks []Task) (o offer) {
 		}
 		o.one = l
 		n, bytes := e.room(l)
-		if e.closed || doubtful || l.behind || l.paused || t.Due.After(now) || n < 1 || bytes < size(t) {
+		if e.closed || doubtful || l.behind || l.gate.shut() || t.Due.After(now) || n < 1 || bytes < size(t) {
 			l.spilling++
 			continue
 		}
@@ -97,9 +97,13 @@ func (o *offer) settle(tasks, stored []Task, err error) (back []Task) {
 			case e.closed: // whoever runs next looks into the store first
 			case t.Due.After(now):
 				e.scheduleLater(l, t.Due)
-			case !l.paused && !l.blocked && !l.starving:
+			case !l.gate.shut() && !l.blocked && !l.starving:
 				e.schedule(l, now)
 			}
+		case match && stored[0].Lease == 0:
+			// It waits for its turn in the store; the end of what comes before it
+			// makes the lane claim.
+			e.drop(l, size(t))
 		case match && !e.closed:
 			t.Lease = stored[0].Lease
 			e.enqueue(l, *t)

@@ -113,7 +113,7 @@ func (b *intake) occurrence(ctx context.Context, o *connector.Occurrence, to []R
 				return &undecodableError{fmt.Errorf("payload of %s: %w", o.Trigger, err)}
 			}
 		}
-		b.event(o, r, payload, settings.Raw)
+		b.event(o, r, payload, &settings)
 	}
 	if !wanted && len(to) > 0 {
 		b.f.count.unwanted.Add(1)
@@ -121,7 +121,7 @@ func (b *intake) occurrence(ctx context.Context, o *connector.Occurrence, to []R
 	return nil
 }
 
-func (b *intake) event(o *connector.Occurrence, r *Recipient, payload json.RawMessage, raw bool) {
+func (b *intake) event(o *connector.Occurrence, r *Recipient, payload json.RawMessage, settings *Settings) {
 	ev := trigger.Event{
 		ID: id.New("evt", b.now), Trigger: o.Trigger, Time: o.OccurredAt.UTC(), Connector: b.entry.Name,
 		Account: r.Account, Connection: r.Connection, Deployment: r.Deployment, Environment: r.Environment,
@@ -133,13 +133,13 @@ func (b *intake) event(o *connector.Occurrence, r *Recipient, payload json.RawMe
 	if ev.DedupeKey == "" {
 		ev.DedupeKey = ev.ID
 	}
-	if raw && len(o.Raw) > 0 {
+	if settings.Raw && len(o.Raw) > 0 {
 		ev.Raw = o.Raw
 		if !json.Valid(o.Raw) { // a form, XML: as text
 			ev.Raw, _ = marshal(string(o.Raw)) // cannot fail
 		}
 	}
-	b.batch.add(ev, b.now, b.inbound)
+	b.batch.add(ev, b.now, b.inbound, settings.Ordered)
 }
 
 // thin makes a task for each Subscription that has to be asked about.

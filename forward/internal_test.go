@@ -97,14 +97,17 @@ func TestBackoffIsBounded(t *testing.T) {
 // Lanes take turns, and what they hold is let go.
 func TestPoolTakesTurns(t *testing.T) {
 	t.Parallel()
-	p := &pool{limit: 1000}
+	p := &pool{limit: 1000, now: time.Now}
 	var names []string
 	for _, name := range []string{"a", "b", "c"} {
-		l := &lane{name: name, pool: p, limit: 1000}
+		l := &lane{name: name}
+		l.gate = &gate{main: l, pool: p}
+		l.gate.apply(shape{}, 1000, time.Now())
+		l.gate.window.size = 1000
 		for range 100 {
 			l.push(Task{Lane: name})
 		}
-		p.enter(l)
+		p.enter(l.gate)
 	}
 	for {
 		l, task, ok := p.take()

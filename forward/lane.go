@@ -8,37 +8,33 @@ import (
 // Bounds of what one lane holds in memory.
 const (
 	laneTasks   = 1024
-	laneShare   = 4 // of Limits.InMemory: a quarter
+	laneFew     = 64 // as many may always wait, however few are tried at a time
+	laneAhead   = 32 // tasks held for each try that may be made at a time
+	laneSeconds = 30 // of a rate limit are held
+	laneShare   = 4  // of Limits.InMemory: a quarter
+	laneSpare   = 16 // room in the queue that a lane without work keeps
 	taskSize    = 512
 	idleLane    = 5 * time.Minute // a lane without work is forgotten after this
 	connTasks   = 1               // of a Connection: later ones wait in the store, where notices merge
 	claimTasks  = 256
 	leaseFor    = 5 * time.Minute
 	starvedTake = 1
+	keepResting = 2 * time.Second  // a lane that rests for longer holds nothing in memory
+	keepTurn    = 30 * time.Second // what a lane's queue has room for is let go when unused for this
 )
 
-// lane is the queue of one destination or one Connection. What it holds in
-// memory is leased; the rest is in the store. Guarded by engine.mu.
-//
-// limit and cap are where back-pressure belongs: a lane runs at most limit tries
-// at a time and holds at most cap tasks.
+// lane is a queue of deliveries to one destination, or of work on one
+// Connection. What it holds in memory is leased; the rest is in the store.
+// Guarded by engine.mu.
 type lane struct {
-	name  string
-	pool  *pool
-	limit int
-	cap   int
+	name string
+	gate *gate
 
-	queue   []Task // from head on
-	head    int
-	running int   // tries in flight
-	held    int   // queued, in flight, or waiting to be recorded
-	bytes   int64 // their size
-	ringed  bool  // in pool.ring
+	queue []Task // from head on
+	head  int
+	held  int   // queued, in flight, or waiting to be recorded
+	bytes int64 // their size
 
-	rest     time.Time // nothing is started before
-	fresh    bool      // the store was not yet asked about it
-	paused   bool
-	failed   bool // news about failures went out; the next success is news, too
 	behind   bool // the store may hold due tasks: new ones queue up behind them
 	blocked  bool // wants to claim, but is full
 	starving bool // wants to claim, but memory is full: in engine.starved
@@ -72,63 +68,13 @@ func (l *lane) pop() Task {
 // drain takes everything that no try was made of yet.
 func (l *lane) drain() []Task {
 	tasks := append([]Task(nil), l.queue[l.head:]...)
-	clear(l.queue)
 	l.queue, l.head = nil, 0
 	return tasks
 }
 
-// ready reports whether a task may be started.
-func (l *lane) ready() bool {
-	return l.queued() > 0 && l.running < l.limit && !l.paused && l.rest.IsZero()
-}
-
 // idle reports whether nothing would be lost by forgetting the lane.
 func (l *lane) idle(now time.Time) bool {
-	return l.held == 0 && l.spilling == 0 && !l.behind && !l.failed && l.next.IsZero() && now.Sub(l.used) > idleLane
-}
-
-// pool is a set of workers and the lanes that wait for one, in turns.
-// Guarded by engine.mu.
-type pool struct {
-	limit   int
-	workers int
-	running int
-	ring    []*lane
-	head    int
-}
-
-func (p *pool) enter(l *lane) {
-	if l.ringed || !l.ready() {
-		return
-	}
-	l.ringed = true
-	p.ring = append(p.ring, l)
-}
-
-// take picks the next task: one of each lane in turn.
-func (p *pool) take() (*lane, Task, bool) {
-	for p.head < len(p.ring) && p.running < p.limit {
-		l := p.ring[p.head]
-		p.ring[p.head] = nil
-		p.head++
-		if p.head == len(p.ring) {
-			p.ring, p.head = p.ring[:0], 0
-		} else if p.head >= 64 && p.head*2 >= len(p.ring) {
-			n := copy(p.ring, p.ring[p.head:])
-			clear(p.ring[n:])
-			p.ring, p.head = p.ring[:n], 0
-		}
-		l.ringed = false
-		if !l.ready() {
-			continue
-		}
-		t := l.pop()
-		l.running++
-		p.running++
-		p.enter(l)
-		return l, t, true
-	}
-	return nil, Task{}, false
+	return l.held == 0 && l.spilling == 0 && !l.behind && l.next.IsZero() && now.Sub(l.used) > idleLane
 }
 
 // dueLanes is a heap of the lanes that are to claim, soonest first.

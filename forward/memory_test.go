@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -23,6 +24,7 @@ type memory struct {
 	history map[string]*forward.Delivery
 	dead    map[string]forward.DeadInbound
 	paused  map[string]pause
+	lanes   map[string]forward.LaneState
 	cursors map[string]string
 
 	fail func(method string) error // nil, or decides whether a call fails
@@ -43,7 +45,8 @@ type memoryEvent struct {
 
 type memoryTask struct {
 	forward.Task
-	sleeps bool // a Poll without due time
+	sleeps bool  // a Poll without due time, or a delivery that waits for its turn
+	turn   int64 // in its Series
 }
 
 var _ forward.Store = (*memory)(nil)
@@ -52,7 +55,7 @@ func newMemory() *memory {
 	return &memory{
 		events: map[string]*memoryEvent{}, keys: map[string]time.Time{}, tasks: map[string]*memoryTask{},
 		history: map[string]*forward.Delivery{}, dead: map[string]forward.DeadInbound{},
-		paused: map[string]pause{}, cursors: map[string]string{},
+		paused: map[string]pause{}, lanes: map[string]forward.LaneState{}, cursors: map[string]string{},
 	}
 }
 
@@ -79,6 +82,16 @@ func (m *memory) held(t forward.Task) *memoryTask {
 		return nil
 	}
 	return have
+}
+
+// first returns the unfinished task of a series that was stored first.
+func (m *memory) first(lane, series string) (first *memoryTask) {
+	for _, t := range m.tasks {
+		if t.Lane == lane && t.Series == series && (first == nil || t.turn < first.turn) {
+			first = t
+		}
+	}
+	return first
 }
 
 func (m *memory) Append(ctx context.Context, b forward.Batch) ([]forward.Task, error) {
@@ -147,7 +160,15 @@ func (m *memory) Append(ctx context.Context, b forward.Batch) ([]forward.Task, e
 			m.lease++
 			t.Lease = m.lease
 		}
-		m.tasks[t.ID] = &memoryTask{Task: t, sleeps: t.Kind == forward.Poll && t.Due.IsZero()}
+		have := &memoryTask{Task: t, sleeps: t.Kind == forward.Poll && t.Due.IsZero()}
+		if t.Series != "" {
+			m.lease++
+			have.turn = m.lease
+			if m.first(t.Lane, t.Series) != nil {
+				t.Lease, have.Lease, have.sleeps = 0, 0, true
+			}
+		}
+		m.tasks[t.ID] = have
 		stored = append(stored, t)
 	}
 	if c := b.Cursor; c != nil {
@@ -233,17 +254,63 @@ func (m *memory) Finish(ctx context.Context, outcomes []forward.Outcome) (lost [
 		d := m.history[t.ID]
 		d.Attempts = append(d.Attempts, o.Attempt)
 		d.URL, d.Status, d.Reason, d.NextAt = o.Attempt.URL, o.Status, o.Reason, time.Time{}
-		if _, is := m.paused[t.Lane]; o.Pause != "" && !is {
-			m.paused[t.Lane] = pause{o.Pause, o.Attempt.At}
-		}
+		m.outcome(o)
 		if o.Status == forward.Pending {
 			d.NextAt = o.Due
 			t.Lease, t.Due, t.Tries = 0, o.Due, t.Tries+1
 			continue
 		}
 		delete(m.tasks, t.ID)
+		if t.Series == "" {
+			continue
+		}
+		if next := m.first(t.Lane, t.Series); next != nil {
+			next.sleeps, next.Due = false, o.Attempt.At.Add(o.Attempt.Took)
+		}
 	}
 	return lost, nil
+}
+
+// outcome records what an outcome says about its lane.
+func (m *memory) outcome(o forward.Outcome) {
+	if o.Pause != "" {
+		m.pause(o.Task.Lane, pause{o.Pause, o.Attempt.At})
+	}
+	lane := mainLane(o.Task.Lane)
+	state := m.lanes[lane]
+	if o.Recovered {
+		state.FailingSince = time.Time{}
+		if !state.RestUntil.After(o.Attempt.At) {
+			state.RestUntil = time.Time{}
+		}
+	}
+	if !o.Failing.IsZero() {
+		state.FailingSince = o.Failing
+	}
+	if o.Rest.After(state.RestUntil) {
+		state.RestUntil = o.Rest
+	}
+	m.lanes[lane] = state
+}
+
+// mainLane is the lane that speaks for a destination.
+func mainLane(lane string) string {
+	if environment, bulk := strings.CutPrefix(lane, "bulk:"); bulk {
+		return "dest:" + environment
+	}
+	return lane
+}
+
+// pause pauses a destination with its replays, unless it is paused.
+func (m *memory) pause(lane string, p pause) {
+	lane = mainLane(lane)
+	if _, is := m.paused[lane]; is {
+		return
+	}
+	m.paused[lane] = p
+	if environment, dest := strings.CutPrefix(lane, "dest:"); dest {
+		m.paused["bulk:"+environment] = p
+	}
 }
 
 func (m *memory) Release(ctx context.Context, tasks []forward.Task) error {
@@ -264,20 +331,28 @@ func (m *memory) Pause(ctx context.Context, lane, reason string, since time.Time
 		return err
 	}
 	defer m.mu.Unlock()
-	if since.IsZero() {
-		delete(m.paused, lane)
-	} else {
-		m.paused[lane] = pause{reason, since}
+	if !since.IsZero() {
+		m.pause(lane, pause{reason, since})
+		return nil
+	}
+	lane = mainLane(lane)
+	delete(m.lanes, lane)
+	delete(m.paused, lane)
+	if environment, dest := strings.CutPrefix(lane, "dest:"); dest {
+		delete(m.paused, "bulk:"+environment)
 	}
 	return nil
 }
 
-func (m *memory) Paused(ctx context.Context, lane string) (string, time.Time, error) {
-	if err := m.enter(ctx, "Paused"); err != nil {
-		return "", time.Time{}, err
+func (m *memory) Lane(ctx context.Context, lane string) (forward.LaneState, error) {
+	if err := m.enter(ctx, "Lane"); err != nil {
+		return forward.LaneState{}, err
 	}
 	defer m.mu.Unlock()
-	return m.paused[lane].reason, m.paused[lane].since, nil
+	lane = mainLane(lane)
+	state := m.lanes[lane]
+	state.PausedReason, state.PausedSince = m.paused[lane].reason, m.paused[lane].since
+	return state, nil
 }
 
 func (m *memory) record(e *memoryEvent) forward.Record {

@@ -13,7 +13,7 @@ import (
 // forwarded like any other event when a trigger list names them.
 const (
 	DeliveryExhausted    = "delivery.exhausted"    // all tries failed; the event is dead until replayed
-	DestinationPaused    = "destination.paused"    // the receiver answered 410: gone
+	DestinationPaused    = "destination.paused"    // the receiver answered 410 (gone), or nothing but failures came for Settings.PauseAfter
 	DestinationRecovered = "destination.recovered" // first success after failures were reported
 )
 
@@ -38,7 +38,10 @@ type newsPayload struct {
 
 // news makes an event of what an outcome means. Its dedupe key tells it once.
 func (f *Forwarder) news(name string, t Task, o Outcome) trigger.Event {
-	p := newsPayload{URL: o.Attempt.URL, Reason: o.Reason + o.Pause}
+	p := newsPayload{URL: o.Attempt.URL, Reason: o.Reason}
+	if name == DestinationPaused {
+		p.Reason = o.Pause
+	}
 	now := f.now()
 	ev := trigger.Event{
 		ID: id.New("evt", now), Trigger: name, Time: now, Connector: newsConnector,
@@ -62,6 +65,12 @@ func (d *done) tell(ev trigger.Event, settings Settings) {
 	if d.outcome.Task.Event.Connector != newsConnector && settings.listed(ev.Trigger) {
 		d.wanted = append(d.wanted, ev)
 	}
+}
+
+// untell takes news of that name back.
+func (d *done) untell(name string) {
+	named := func(ev trigger.Event) bool { return ev.Trigger == name }
+	d.news, d.wanted = slices.DeleteFunc(d.news, named), slices.DeleteFunc(d.wanted, named)
 }
 
 // News tells what an operator should know, for rooms that have news of their own:

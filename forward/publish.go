@@ -23,7 +23,11 @@ func (f *Forwarder) Publish(ctx context.Context, events ...trigger.Event) error 
 		if err := f.prepare(ctx, &ev); err != nil {
 			return fmt.Errorf("forward: publish: event %d: %w", i, err)
 		}
-		b.add(ev, now, "")
+		settings, err := f.directory.Settings(ctx, ev.Environment)
+		if err != nil {
+			return fmt.Errorf("forward: publish: event %d: settings of environment %s: %w", i, ev.Environment, err)
+		}
+		b.add(ev, now, "", settings.Ordered)
 	}
 	if len(b.Events) == 0 {
 		return nil
@@ -149,7 +153,7 @@ func (f *Forwarder) SendExample(ctx context.Context, environment, name, account 
 	}
 	now := f.now().UTC()
 	var b Batch
-	b.add(ev, now, "")
+	b.add(ev, now, "", false)
 	if err := f.append(ctx, b); err != nil {
 		return Record{}, err
 	}

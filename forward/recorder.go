@@ -3,6 +3,7 @@ package forward
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -23,8 +24,16 @@ type recorder struct {
 type done struct {
 	lane    *lane
 	outcome Outcome
+	verdict verdict
 	news    []trigger.Event // for Notify
 	wanted  []trigger.Event // those of them that a trigger list names
+
+	// Of a failed try over HTTP: when its destination is paused, 0 never, and what
+	// says whether that is news.
+	pauseAfter time.Duration
+	settings   *Settings
+
+	lost bool // its lease
 }
 
 // maxRecord is how many outcomes one call holds at most.
@@ -86,6 +95,7 @@ func (e *engine) record(ctx context.Context, stopped <-chan struct{}) {
 // finish makes a batch of outcomes durable, however often it takes, and then
 // acts on them.
 func (e *engine) finish(ctx context.Context, batch []done) {
+	e.transitions(batch)
 	outcomes := make([]Outcome, len(batch))
 	for i := range batch {
 		outcomes[i] = batch[i].outcome
@@ -112,13 +122,53 @@ func (e *engine) finish(ctx context.Context, batch []done) {
 			return
 		}
 	}
-	isLost := make(map[int]bool, len(lost))
 	for _, i := range lost {
-		isLost[i] = true
+		batch[i].lost = true
 	}
 	e.f.count.lostLeases.Add(int64(len(lost)))
+	e.f.putBack(ctx, e.finished(batch))
 	for i := range batch {
-		e.finished(ctx, &batch[i], isLost[i])
+		if d := &batch[i]; !d.lost {
+			e.f.tally(d.outcome.Status)
+			for _, ev := range d.news {
+				e.f.notify(ctx, ev)
+			}
+		}
+	}
+}
+
+// transitions adds to outcomes what they change about their lanes. Outcomes are
+// recorded in this order and by one goroutine, so what memory says about a lane
+// and what the store says stay one.
+func (e *engine) transitions(batch []done) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for i := range batch {
+		d := &batch[i]
+		o, g := &d.outcome, d.lane.gate
+		if o.Status == Delivered {
+			if !g.failing.IsZero() || g.unsure {
+				o.Recovered = true
+				g.failing, g.unsure = time.Time{}, false
+			}
+			continue
+		}
+		at := o.Attempt.At
+		switch {
+		case g.failing.IsZero():
+			g.failing, o.Failing = at, at
+		case o.Pause == "" && d.pauseAfter > 0 && at.Sub(g.failing) >= d.pauseAfter:
+			o.Pause = fmt.Sprintf("every try has failed since %s", g.failing.UTC().Format(time.RFC3339))
+			d.tell(e.f.news(DestinationPaused, o.Task, *o), *d.settings)
+		}
+		if o.Pause == "" {
+			continue
+		}
+		if g.paused { // told already
+			d.untell(DestinationPaused)
+		}
+		g.paused, g.since = true, e.f.now()
+		g.reported.Store(true)
 	}
 }
 
@@ -129,7 +179,7 @@ func (e *engine) storeNews(ctx context.Context, batch []done) error {
 	var b Batch
 	for i := range batch {
 		for _, ev := range batch[i].wanted {
-			b.add(ev, e.f.now(), "")
+			b.add(ev, e.f.now(), "", false)
 		}
 	}
 	if len(b.Events) == 0 {
@@ -138,48 +188,54 @@ func (e *engine) storeNews(ctx context.Context, batch []done) error {
 	return e.f.append(ctx, b)
 }
 
-// finished acts on one durable outcome.
-func (e *engine) finished(ctx context.Context, d *done, lost bool) {
-	o := &d.outcome
-	var back []Task
+// finished acts on durable outcomes, and returns what is to be given back.
+func (e *engine) finished(batch []done) (back []Task) {
 	e.mu.Lock()
-	first := !d.lane.paused
-	if !lost {
-		switch {
-		case o.Status == Delivered:
-			d.lane.failed = false
-		case o.Pause != "":
-			d.lane.paused, d.lane.failed = true, true
-			back = d.lane.drain()
-			for i := range back {
-				e.drop(d.lane, size(&back[i]))
+	defer e.mu.Unlock()
+	for i := range batch {
+		d := &batch[i]
+		o, l := &d.outcome, d.lane
+		g := l.gate
+		e.drop(l, size(&o.Task))
+		if d.lost {
+			// Whoever took over says what becomes of the lane.
+			if !o.Failing.IsZero() {
+				g.failing = time.Time{}
 			}
-		case o.Status == Pending && !e.closed:
-			e.scheduleLater(d.lane, o.Due)
-		case o.Status == Dead:
-			d.lane.failed = true
+			g.unsure = g.unsure || o.Recovered
+			if o.Pause != "" {
+				g.paused, g.fresh = false, true
+				e.schedule(l, e.f.now())
+			}
+			continue
+		}
+		if o.Status == Dead {
+			g.reported.Store(true)
+		}
+		if o.Pause != "" {
+			g.paused, g.since = true, e.f.now()
+			back = append(back, e.empty(g)...)
+		}
+		switch {
+		case e.closed:
+		case o.Status == Pending:
+			e.scheduleLater(l, o.Due)
+		case o.Task.Series != "": // the next one is due
+			e.schedule(l, e.f.now())
 		}
 	}
-	e.drop(d.lane, size(&o.Task))
-	e.mu.Unlock()
-	e.f.putBack(ctx, back)
-	if lost {
+	return back
+}
+
+// tally counts an outcome.
+func (f *Forwarder) tally(s Status) {
+	if s == Delivered {
+		f.count.delivered.Add(1)
 		return
 	}
-	switch o.Status {
-	case Delivered:
-		e.f.count.delivered.Add(1)
-	case Dead:
-		e.f.count.dead.Add(1)
-		e.f.count.failed.Add(1)
-	default:
-		e.f.count.failed.Add(1)
-	}
-	if o.Pause != "" && !first {
-		return // told already
-	}
-	for _, ev := range d.news {
-		e.f.notify(ctx, ev)
+	f.count.failed.Add(1)
+	if s == Dead {
+		f.count.dead.Add(1)
 	}
 }
 

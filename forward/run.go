@@ -96,16 +96,20 @@ func (f *Forwarder) Wake() {
 	e.wake()
 }
 
-// Resume lets the paused destination of an Environment catch up. One that is not
-// paused stays as it is. It returns when that is durable.
+// Resume lets the destination of an Environment catch up: a pause ends, and so
+// does what its receiver asked for by Retry-After. It returns when that is durable.
 func (f *Forwarder) Resume(ctx context.Context, environment string) error {
 	environment, err := f.environment(environment)
 	if err != nil {
 		return err
 	}
 	name := destLane(environment)
-	if _, since, err := f.store.Paused(ctx, name); err != nil || since.IsZero() {
+	state, err := f.store.Lane(ctx, name)
+	if err != nil {
 		return err
+	}
+	if state == (LaneState{}) {
+		return nil
 	}
 	if err := f.store.Pause(ctx, name, "", time.Time{}); err != nil {
 		return err
@@ -116,10 +120,14 @@ func (f *Forwarder) Resume(ctx context.Context, environment string) error {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	l := e.lane(name)
-	l.fresh, l.paused, l.behind, l.rest = false, false, true, time.Time{}
-	l.failed = true // so that its first success is news
-	e.schedule(l, f.now())
+	g := e.lane(name).gate
+	g.fresh, g.paused, g.rest, g.breaker = false, false, time.Time{}, breaker{probing: g.probing}
+	g.failing, g.unsure = time.Time{}, true // a try that began before may yet be recorded
+	if !state.PausedSince.IsZero() {
+		g.reported.Store(true) // so that its first success is news
+	}
+	g.lanes(func(l *lane) { l.behind = true })
+	e.goOn(g)
 	return nil
 }
 
@@ -130,7 +138,8 @@ func (f *Forwarder) Paused(ctx context.Context, environment string) (reason stri
 	if err != nil {
 		return "", time.Time{}, err
 	}
-	return f.store.Paused(ctx, destLane(environment))
+	state, err := f.store.Lane(ctx, destLane(environment))
+	return state.PausedReason, state.PausedSince, err
 }
 
 // forget removes what is older than Limits.Retention, in steps that are small

@@ -36,6 +36,18 @@ func (s Settings) wait(tries int, after, limit time.Duration) (wait time.Duratio
 	return wait, false
 }
 
+// pauseAfter returns after how long a time of failures only a destination is paused;
+// 0: never.
+func (s Settings) pauseAfter() time.Duration {
+	switch {
+	case s.PauseAfter < 0:
+		return 0
+	case s.PauseAfter == 0:
+		return defaultPause
+	}
+	return s.PauseAfter
+}
+
 // jitter multiplies d by a random factor between low and high.
 func jitter(d time.Duration, low, high float64) time.Duration {
 	return time.Duration(float64(d) * (low + (high-low)*rand.Float64())) //nolint:gosec // nobody gains by guessing it

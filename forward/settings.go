@@ -46,13 +46,35 @@ type Settings struct {
 	// Raw adds what the provider sent to the envelope, as data.raw.
 	Raw bool
 
-	// Retry is the wait before each further try, ±20 % jitter. A Retry-After of
-	// the receiver is honoured, never undercut. Empty means the ten tries of
-	// Standard Webhooks, the last one 75 h 35 m after the first.
+	// Retry is the wait before each further try, ±20 % jitter, each from 1 ms to 7
+	// days. A Retry-After of the receiver is honoured, never undercut. Empty means
+	// the ten tries of Standard Webhooks, the last one 75 h 35 m after the first.
 	Retry []time.Duration
 
 	// Timeout of one try. Defaults to 15 seconds.
 	Timeout time.Duration
+
+	// RateLimit is how many tries a second are made at most, replays included; as
+	// many may be made at once. From 0.01 to 1,000,000; 0 is no limit. Waiting for
+	// it costs no try. A change counts from the next try on.
+	RateLimit float64
+
+	// Concurrency is how many tries may be in flight at a time. Defaults to, and is
+	// at most, Limits.PerLane. Below it the number adapts: it grows while tries
+	// succeed and is halved when the receiver is overloaded.
+	Concurrency int
+
+	// Ordered delivers the events of one account one after another, as they were
+	// stored: a later one waits until the earlier one is delivered or dead, however
+	// long that takes. Other accounts are not held up. Events without account are
+	// those of one. It counts for events that come from then on; replays and examples
+	// are sent out of order.
+	Ordered bool
+
+	// PauseAfter is how long nothing but failures may come from URL before the
+	// destination is paused, from one minute to a year: [DestinationPaused]. Its
+	// events wait until it is resumed. Defaults to 120 hours; negative is never.
+	PauseAfter time.Duration
 }
 
 // Bounds of Settings.
@@ -63,10 +85,18 @@ const (
 	maxTriggers    = 1000
 	maxSecrets     = 16
 	maxRetries     = 50
+	minWait        = time.Millisecond
 	maxWait        = 7 * 24 * time.Hour
 	minTimeout     = 100 * time.Millisecond
 	maxTimeout     = 5 * time.Minute
 	defaultTimeout = 15 * time.Second
+	minRate        = 0.01
+	maxRate        = 1_000_000
+	maxConcurrency = 10_000
+	minPause       = time.Minute
+	maxPause       = 365 * 24 * time.Hour
+	defaultPause   = 120 * time.Hour
+	never          = -1 // a PauseAfter
 )
 
 var (
@@ -79,7 +109,8 @@ var (
 // IsZero reports whether nothing is set at all.
 func (s Settings) IsZero() bool {
 	return s.URL == "" && s.HeaderKey == "" && s.HeaderValue == "" && len(s.Triggers) == 0 &&
-		len(s.Secrets) == 0 && !s.Raw && len(s.Retry) == 0 && s.Timeout == 0
+		len(s.Secrets) == 0 && !s.Raw && len(s.Retry) == 0 && s.Timeout == 0 &&
+		s.RateLimit == 0 && s.Concurrency == 0 && !s.Ordered && s.PauseAfter == 0
 }
 
 // Wants reports whether an occurrence of the named Trigger with these attributes
@@ -108,6 +139,18 @@ func (s Settings) String() string {
 	}
 	if s.Timeout != 0 {
 		fmt.Fprintf(&b, ", Timeout: %v", s.Timeout)
+	}
+	if s.RateLimit != 0 {
+		fmt.Fprintf(&b, ", RateLimit: %v", s.RateLimit)
+	}
+	if s.Concurrency != 0 {
+		fmt.Fprintf(&b, ", Concurrency: %v", s.Concurrency)
+	}
+	if s.Ordered {
+		b.WriteString(", Ordered: true")
+	}
+	if s.PauseAfter != 0 {
+		fmt.Fprintf(&b, ", PauseAfter: %v", s.PauseAfter)
 	}
 	return b.String() + "}"
 }
@@ -148,18 +191,33 @@ func (s Settings) Validate() error {
 			p.add(fmt.Sprintf("secrets[%d]", i), "cannot sign: %w: make one with \"whsec_$(openssl rand -base64 32)\"", err)
 		}
 	}
-	if len(s.Retry) > maxRetries {
-		p.add("retry", "has %d waits: at most %d are possible", len(s.Retry), maxRetries)
+	waits := s.Retry
+	if len(waits) > maxRetries {
+		p.add("retry", "has %d waits: at most %d are possible", len(waits), maxRetries)
+		waits = nil // one problem is enough
 	}
-	for i, wait := range s.Retry {
-		if wait < 0 || wait > maxWait {
-			p.add(fmt.Sprintf("retry[%d]", i), "is %s: it must lie between 0s and %s", wait, brief(maxWait))
+	for i, wait := range waits {
+		if wait < minWait || wait > maxWait {
+			p.add(fmt.Sprintf("retry[%d]", i), "is %s: it must lie between %s and %s", wait, minWait, brief(maxWait))
 		}
 	}
 	if s.Timeout != 0 && (s.Timeout < minTimeout || s.Timeout > maxTimeout) {
 		p.add("timeout", "is %s: it must lie between %s and %s", s.Timeout, minTimeout, brief(maxTimeout))
 	}
+	s.checkPace(&p)
 	return p.err()
+}
+
+func (s Settings) checkPace(p *Problems) {
+	if s.RateLimit != 0 && !(s.RateLimit >= minRate && s.RateLimit <= maxRate) { // nor NaN
+		p.add("rate_limit", "is %v: it must lie between %v and %d a second, or be 0 for no limit", s.RateLimit, minRate, maxRate)
+	}
+	if s.Concurrency < 0 || s.Concurrency > maxConcurrency {
+		p.add("concurrency", "is %d: it must lie between 1 and %d, or be 0 for what the installation allows", s.Concurrency, maxConcurrency)
+	}
+	if s.PauseAfter > 0 && (s.PauseAfter < minPause || s.PauseAfter > maxPause) {
+		p.add("pause_after", "is %s: it must lie between %s and %s, or be \"never\"", s.PauseAfter, brief(minPause), brief(maxPause))
+	}
 }
 
 // Check reports, all at once, what [Settings.Validate] does and what only the

@@ -28,7 +28,13 @@ func (s Settings) MarshalJSON() ([]byte, error) {
 		Raw       bool             `json:"raw"`
 		Retry     []string         `json:"retry,omitempty"`
 		Timeout   string           `json:"timeout,omitempty"`
+
+		RateLimit   float64 `json:"rate_limit,omitempty"`
+		Concurrency int     `json:"concurrency,omitempty"`
+		Ordered     bool    `json:"ordered,omitempty"`
+		PauseAfter  string  `json:"pause_after,omitempty"`
 	}{URL: s.URL, HeaderKey: s.HeaderKey, Triggers: s.Triggers, Raw: s.Raw}
+	out.RateLimit, out.Concurrency, out.Ordered = s.RateLimit, s.Concurrency, s.Ordered
 	if out.Triggers == nil {
 		out.Triggers = []trigger.Filter{}
 	}
@@ -37,6 +43,12 @@ func (s Settings) MarshalJSON() ([]byte, error) {
 	}
 	if s.Timeout != 0 {
 		out.Timeout = brief(s.Timeout)
+	}
+	switch {
+	case s.PauseAfter < 0:
+		out.PauseAfter = textNever
+	case s.PauseAfter > 0:
+		out.PauseAfter = brief(s.PauseAfter)
 	}
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
@@ -48,8 +60,8 @@ func (s Settings) MarshalJSON() ([]byte, error) {
 }
 
 // UnmarshalJSON reads the form that the JSON API and config files take, durations
-// as "15s": url, header_key, header_value, triggers, secrets, raw, retry and
-// timeout. A member that it does not know is an error. What is absent is zero
+// as "15s": url, header_key, header_value, triggers, secrets, raw, retry, timeout,
+// rate_limit, concurrency, ordered and pause_after (or "never"). A member that it does not know is an error. What is absent is zero
 // afterwards.
 func (s *Settings) UnmarshalJSON(b []byte) error {
 	if bytes.Equal(bytes.TrimSpace(b), []byte("null")) {
@@ -96,10 +108,29 @@ func (s *Settings) member(name string, value []byte) error {
 		}
 		return nil
 	case "raw":
-		if json.Unmarshal(value, &s.Raw) != nil {
-			return errors.New("must be true or false")
+		return flag(value, &s.Raw)
+	case "ordered":
+		return flag(value, &s.Ordered)
+	case "rate_limit":
+		if json.Unmarshal(value, &s.RateLimit) != nil {
+			return errors.New("must be a number of events per second, such as 50")
 		}
 		return nil
+	case "concurrency":
+		if json.Unmarshal(value, &s.Concurrency) != nil {
+			return errors.New("must be a whole number, such as 4")
+		}
+		return nil
+	case "pause_after":
+		var wait string
+		if json.Unmarshal(value, &wait) != nil {
+			return errors.New(`must be a duration, such as "120h", or "never"`)
+		}
+		if wait == textNever {
+			s.PauseAfter = never
+			return nil
+		}
+		return duration(wait, &s.PauseAfter)
 	case "retry":
 		var waits []string
 		if json.Unmarshal(value, &waits) != nil {
@@ -118,14 +149,28 @@ func (s *Settings) member(name string, value []byte) error {
 		if json.Unmarshal(value, &wait) != nil {
 			return errors.New(`must be a duration, such as "15s"`)
 		}
-		if wait == "" {
-			return nil
-		}
-		var err error
-		s.Timeout, err = parseDuration(wait)
-		return err
+		return duration(wait, &s.Timeout)
 	}
-	return errors.New("is unknown: there are url, header_key, header_value, triggers, secrets, raw, retry and timeout")
+	return errors.New("is unknown: there are url, header_key, header_value, triggers, secrets, raw, retry, timeout, " +
+		"rate_limit, concurrency, ordered and pause_after")
+}
+
+// textNever is a duration that is never over.
+const textNever = "never"
+
+func flag(value []byte, to *bool) error {
+	if json.Unmarshal(value, to) != nil {
+		return errors.New("must be true or false")
+	}
+	return nil
+}
+
+// duration reads one that may be left out.
+func duration(text string, to *time.Duration) (err error) {
+	if text != "" {
+		*to, err = parseDuration(text)
+	}
+	return err
 }
 
 func parseDuration(s string) (time.Duration, error) {

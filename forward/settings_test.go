@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"reflect"
 	"strings"
 	"testing"
@@ -21,7 +22,7 @@ func full() forward.Settings {
 		Triggers: []trigger.Filter{{Trigger: "gmail.email.sent"}, {Trigger: "gmail.email.labeled", Params: map[string]string{"label": "<In>"}}},
 		Secrets:  []string{webhook.NewSecret()}, Raw: true,
 		Retry:   []time.Duration{5 * time.Second, 5 * time.Minute, 2 * time.Hour, 90 * time.Minute},
-		Timeout: 10 * time.Second,
+		Timeout: 10 * time.Second, RateLimit: 2.5, Concurrency: 4, Ordered: true, PauseAfter: 36 * time.Hour,
 	}
 }
 
@@ -57,7 +58,7 @@ func TestSettingsJSON(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := `{"url":"https://app.example.com/events?token=hidden","header_key":"X-Acme-Token","triggers":[{"trigger":"gmail.email.sent"},{"trigger":"gmail.email.labeled","params":{"label":"\u003cIn\u003e"}}],"raw":true,"retry":["5s","5m","2h","1h30m"],"timeout":"10s"}`
+	want := `{"url":"https://app.example.com/events?token=hidden","header_key":"X-Acme-Token","triggers":[{"trigger":"gmail.email.sent"},{"trigger":"gmail.email.labeled","params":{"label":"\u003cIn\u003e"}}],"raw":true,"retry":["5s","5m","2h","1h30m"],"timeout":"10s","rate_limit":2.5,"concurrency":4,"ordered":true,"pause_after":"36h"}`
 	if string(b) != want {
 		t.Errorf("marshalled\n%s, want\n%s", b, want)
 	}
@@ -76,13 +77,23 @@ func TestSettingsJSON(t *testing.T) {
 	if b, err := json.Marshal(forward.Settings{}); err != nil || string(b) != `{"url":"","triggers":[],"raw":false}` {
 		t.Errorf("zero: %s, %v", b, err)
 	}
+	if err := json.Unmarshal([]byte(`{"pause_after":"never"}`), &back); err != nil || back.PauseAfter != -1 || back.Validate() != nil {
+		t.Errorf("never: %v, %v", back, err)
+	}
+	if b, err := json.Marshal(back); err != nil || !strings.Contains(string(b), `"pause_after":"never"`) {
+		t.Errorf("never: %s, %v", b, err)
+	}
 	for _, row := range []struct{ name, json, says string }{
-		{"unknown member", `{"url":"https://a.example","ordered":true}`, "ordered is unknown: there are url,"},
+		{"unknown member", `{"url":"https://a.example","order":true}`, "order is unknown: there are url,"},
 		{"other case", `{"URL":"https://a.example"}`, "URL is unknown"},
 		{"several at once", `{"retries":1,"time_out":"1s"}`, "retries is unknown"},
 		{"duration as number", `{"timeout":15}`, `timeout must be a duration, such as "15s"`},
 		{"no duration", `{"timeout":"soon"}`, `"soon" is no duration`},
 		{"waits as numbers", `{"retry":[5]}`, "retry must be a list of durations"},
+		{"rate as text", `{"rate_limit":"5/s"}`, "rate_limit must be a number of events per second"},
+		{"part of a try", `{"concurrency":1.5}`, "concurrency must be a whole number"},
+		{"order of what", `{"ordered":"account"}`, "ordered must be true or false"},
+		{"pause as number", `{"pause_after":5}`, `pause_after must be a duration, such as "120h", or "never"`},
 		{"secret as number", `{"secrets":[1]}`, "secrets must be a list of texts"},
 		{"a list", `[]`, "must be an object"},
 		{"trigger malformed", `{"triggers":["a b"]}`, "triggers "},
@@ -149,7 +160,20 @@ func TestSettingsValidate(t *testing.T) {
 		{"trigger", forward.Settings{Triggers: trigger.List("a.b", "nonsense!")}, "triggers[1]"},
 		{"secret", forward.Settings{Secrets: []string{"hunter2"}}, "secrets[0]"},
 		{"public key", forward.Settings{Secrets: []string{"whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4="}}, "secrets[0]"},
-		{"negative wait", forward.Settings{Retry: []time.Duration{1, -1}}, "retry[1]"},
+		{"negative wait", forward.Settings{Retry: []time.Duration{time.Second, -1}}, "retry[1]"},
+		{"a wait in nanoseconds by mistake", forward.Settings{Retry: []time.Duration{5}}, "retry[0]"},
+		{"no wait", forward.Settings{Retry: []time.Duration{0}}, "retry[0]"},
+		{"long wait", forward.Settings{Retry: []time.Duration{169 * time.Hour}}, "retry[0]"},
+		{"negative rate", forward.Settings{RateLimit: -1}, "rate_limit"},
+		{"rate near nothing", forward.Settings{RateLimit: 0.001}, "rate_limit"},
+		{"endless rate", forward.Settings{RateLimit: math.Inf(1)}, "rate_limit"},
+		{"no rate", forward.Settings{RateLimit: math.NaN()}, "rate_limit"},
+		{"slow rate", forward.Settings{RateLimit: 0.01}, ""},
+		{"negative concurrency", forward.Settings{Concurrency: -1}, "concurrency"},
+		{"high concurrency", forward.Settings{Concurrency: 10_001}, "concurrency"},
+		{"hasty pause", forward.Settings{PauseAfter: time.Second}, "pause_after"},
+		{"late pause", forward.Settings{PauseAfter: 366 * 24 * time.Hour}, "pause_after"},
+		{"no pause", forward.Settings{PauseAfter: -1}, ""},
 		{"too many waits", forward.Settings{Retry: make([]time.Duration, 51)}, "retry"},
 		{"long timeout", forward.Settings{Timeout: time.Hour}, "timeout"},
 		{"short timeout", forward.Settings{Timeout: time.Millisecond}, "timeout"},

@@ -20,6 +20,7 @@ type Stats struct {
 
 	Running bool  // Run is running
 	Lanes   int   // lanes held in memory
+	Resting int   // destinations among them that are not tried for now: paused, their breaker open, or told to wait
 	Held    int   // tasks held in memory
 	Bytes   int64 // their size
 	Trying  int   // tries in flight
@@ -48,6 +49,9 @@ func (f *Forwarder) Stats() Stats {
 		s.Trying, s.Calling = e.sends.running, e.calls.running
 		for _, l := range e.lanes {
 			s.Held += l.held
+			if g := l.gate; l == g.main && !g.conn && (g.paused || g.open || !g.rest.IsZero()) {
+				s.Resting++
+			}
 		}
 	}
 	return s

@@ -23,8 +23,9 @@ type Queue interface {
 	// Trigger, DedupeKey) is known are left out, with their Deliveries. It
 	// returns the Tasks that were stored, in the order of the batch; a Task whose
 	// Lease is not zero is stored as already leased to the caller: what is
-	// returned carries the token. A Task of an event that is not there is left
-	// out. A Finished whose lease is lost makes the whole batch fail with
+	// returned carries the token. A Task whose Series has an unfinished Task
+	// already is stored without lease, and not due before that one is finished. A
+	// Task of an event that is not there is left out. A Finished whose lease is lost makes the whole batch fail with
 	// [ErrLeaseLost], a Cursor that was moved meanwhile with [ErrCursorMoved].
 	// What b holds must stay as it is, also when ctx has ended.
 	// After another error nothing is stored or, where that cannot be known, leases
@@ -41,19 +42,33 @@ type Queue interface {
 	// has a greater token than the one before.
 	Claim(ctx context.Context, r ClaimRequest) ([]Task, error)
 
-	// Finish records Outcomes: attempt and next state together. One whose lease
-	// is lost changes nothing; its index is in the returned list.
+	// Finish records Outcomes: attempt and next state together, and what they say
+	// about their lane. When a Task of a Series is finished, the one that was stored
+	// next becomes due. An Outcome whose lease is lost changes nothing; its index is
+	// in the returned list.
 	Finish(ctx context.Context, outcomes []Outcome) (lost []int, err error)
 
 	// Release gives leased Tasks back, due at once and without an attempt. Those
 	// whose lease is lost, and those that are not there, are left alone.
 	Release(ctx context.Context, tasks []Task) error
 
-	// Pause stops a lane from being claimed; a zero time lets it go on.
+	// Pause stops a lane from being claimed, and with "dest:…" the lane "bulk:…" of
+	// the same name. A zero time lets both go on, and forgets the rest of what is
+	// known about them: the next try is the first.
 	Pause(ctx context.Context, lane, reason string, since time.Time) error
 
-	// Paused returns why a lane is paused; since is zero when it is not.
-	Paused(ctx context.Context, lane string) (reason string, since time.Time, err error)
+	// Lane returns what is known about a lane beside its Tasks; of "bulk:…" it is
+	// what is known about "dest:…" of the same name.
+	Lane(ctx context.Context, lane string) (LaneState, error)
+}
+
+// LaneState is what a store knows about a lane beside its Tasks. The zero value is
+// that of a lane about which there is nothing to know.
+type LaneState struct {
+	PausedReason string
+	PausedSince  time.Time // zero: it is not paused
+	FailingSince time.Time // every try since has failed; zero: the last one did not, or there was none
+	RestUntil    time.Time // as the last [Outcome.Rest] said
 }
 
 // Log answers questions about events.
@@ -153,7 +168,8 @@ const (
 )
 
 // Task is something to do at a time. It waits in its lane: "dest:" and an
-// Environment id for deliveries, "conn:" and a Connection id for the others.
+// Environment id for deliveries, "bulk:" and the same for those that other
+// deliveries go before, "conn:" and a Connection id for the others.
 type Task struct {
 	ID    string // "dlv_…" (Deliver), "tsk_…" (Expand), "sub_…" (Poll)
 	Kind  Kind
@@ -165,6 +181,7 @@ type Task struct {
 	// Deliver
 	Event  trigger.Event // in a Batch only its ID is needed
 	Replay bool
+	Series string // not empty: Tasks of a lane with the same one are worked on one after another, as they were stored
 
 	// Expand and Poll
 	Subscription string
@@ -195,6 +212,11 @@ type Outcome struct {
 	Due     time.Time // of the next try, with Pending
 	Reason  string    // why it is Dead
 	Pause   string    // not empty: pause the Task's lane, for this reason, in the same commit
+
+	// What it changes about the Task's lane, see [LaneState]; mostly nothing.
+	Failing   time.Time // not zero: the first failure after a success, or the first of all
+	Recovered bool      // the first success after failures
+	Rest      time.Time // not zero: the receiver wants no try in this lane before
 }
 
 // DeadInbound is a request that was verified but could not be decoded. It shows

@@ -174,7 +174,11 @@ func (s *Store) insertTasks(c *conn, b forward.Batch, p batchPlan, known []bool)
 			}
 			t.Lease = token
 		}
-		if err := insertTask(c, &t, later); err != nil {
+		if t.Kind == forward.Deliver && t.Series != "" {
+			if err := s.joinSeries(c, &t, later); err != nil {
+				return nil, err
+			}
+		} else if err := insertTask(c, &t, later); err != nil {
 			return nil, err
 		}
 		tasks = append(tasks, t)

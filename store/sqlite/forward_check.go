@@ -4,7 +4,18 @@ package sqlite
 // two things at once. It reads everything and must find nothing, whatever
 // happened before.
 const forwardContradictions = `
-SELECT 'delivery ' || id || ' is pending and never due' FROM task WHERE kind = 'deliver' AND status = 0 AND due IS NULL
+SELECT 'delivery ' || id || ' is pending and never due' FROM task WHERE kind = 'deliver' AND status = 0 AND due IS NULL AND series = ''
+UNION ALL
+SELECT 'delivery ' || id || ' waits for nothing' FROM task AS t WHERE status = 0 AND due IS NULL AND series <> ''
+	AND turn = (SELECT min(turn) FROM task INDEXED BY task_series WHERE lane = t.lane AND series = t.series AND series <> '' AND status = 0)
+UNION ALL
+SELECT 'delivery ' || id || ' is due before its turn' FROM task AS t WHERE status = 0 AND (due IS NOT NULL OR lease <> 0) AND series <> ''
+	AND turn <> (SELECT min(turn) FROM task INDEXED BY task_series WHERE lane = t.lane AND series = t.series AND series <> '' AND status = 0)
+UNION ALL
+SELECT 'lane ' || lane || ' is kept and says nothing' FROM lane WHERE failing = 0 AND rest = 0
+UNION ALL
+SELECT 'lane ' || lane || ' is paused and its replays are not' FROM pause
+	WHERE lane LIKE 'dest:%' AND 'bulk:' || substr(lane, 6) NOT IN (SELECT lane FROM pause)
 UNION ALL
 SELECT 'delivery ' || id || ' is finished and due' FROM task WHERE kind = 'deliver' AND status <> 0 AND (due IS NOT NULL OR lease <> 0)
 UNION ALL

@@ -63,11 +63,14 @@ func (s *Store) finish(c *conn, o *forward.Outcome, headers [2]string) (held boo
 		if err := finishEvent(c, o.Task.Event.ID, state, o.Reason); err != nil {
 			return false, err
 		}
-	}
-	if o.Pause != "" {
-		if err := pauseLane(c, o.Task.Lane, o.Pause, a.At); err != nil {
-			return false, err
+		if o.Task.Series != "" {
+			if err := nextInSeries(c, &o.Task, a.At.Add(a.Took)); err != nil {
+				return false, err
+			}
 		}
+	}
+	if err := laneOutcome(c, o); err != nil {
+		return false, err
 	}
 	return true, nil
 }

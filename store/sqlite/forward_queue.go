@@ -125,9 +125,9 @@ func (s *Store) claim(c *conn, r forward.ClaimRequest) ([]forward.Task, error) {
 		bytes int64
 		token = s.nextLease()
 	)
-	err = c.sql(`SELECT t.id, t.kind, t.due, t.tries, t.replay, t.subscription, t.thin, t.merge, t.event,
+	err = c.sql(`SELECT t.id, t.kind, t.due, t.tries, t.replay, t.subscription, t.thin, t.merge, t.series,
 			length(p.payload), length(p.raw), ` + eventColumns + `
-		FROM (SELECT id, kind, due, tries, replay, subscription, thin, merge, event FROM task INDEXED BY task_due
+		FROM (SELECT id, kind, due, tries, replay, subscription, thin, merge, event, series FROM task INDEXED BY task_due
 			WHERE lane = ? AND lease = 0 AND due IS NOT NULL AND due <= ? ORDER BY due, id LIMIT ?) t
 		LEFT JOIN event e ON e.id = t.event
 		LEFT JOIN payload p ON p.n = e.payload
@@ -137,7 +137,7 @@ func (s *Store) claim(c *conn, r forward.ClaimRequest) ([]forward.Task, error) {
 			t := forward.Task{
 				ID: row.text(0), Kind: forward.Kind(row.text(1)), Lane: r.Lane, Due: row.time(2), Lease: token,
 				Tries: int(row.int(3)), Replay: row.bool(4),
-				Subscription: row.text(5), Thin: row.blob(6), Merge: row.text(7),
+				Subscription: row.text(5), Thin: row.blob(6), Merge: row.text(7), Series: row.text(8),
 			}
 			if t.Kind == forward.Deliver {
 				if bytes += row.int(9) + row.int(10); bytes > r.Bytes && r.Bytes > 0 && len(tasks) > 0 {
@@ -173,33 +173,4 @@ func (s *Store) Release(ctx context.Context, tasks []forward.Task) error {
 		}
 		return nil
 	})
-}
-
-// Pause implements [forward.Queue].
-func (s *Store) Pause(ctx context.Context, lane, reason string, since time.Time) error {
-	return s.write(ctx, func(c *conn) error {
-		if since.IsZero() {
-			_, err := c.sql(`DELETE FROM pause WHERE lane = ?`).text(lane).exec()
-			return err
-		}
-		return pauseLane(c, lane, reason, since)
-	})
-}
-
-// pauseLane leaves a lane as it is that is paused already: the first reason counts.
-func pauseLane(c *conn, lane, reason string, since time.Time) error {
-	_, err := c.sql(`INSERT INTO pause (lane, reason, since) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`).
-		text(lane).text(reason).int(since.UnixMilli()).exec()
-	return err
-}
-
-// Paused implements [forward.Queue].
-func (s *Store) Paused(ctx context.Context, lane string) (reason string, since time.Time, err error) {
-	err = s.read(ctx, func(c *conn) error {
-		reason, since = "", time.Time{}
-		_, err := c.sql(`SELECT reason, since FROM pause WHERE lane = ?`).text(lane).
-			one(func(r row) { reason, since = r.text(0), r.time(1) })
-		return err
-	})
-	return reason, since, err
 }

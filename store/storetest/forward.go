@@ -55,6 +55,18 @@ func Forward(t *testing.T, open func(t *testing.T) Forwarding) {
 		{"lanes come soonest first, not later than asked, at most the limit", lanesOrder},
 		{"a paused lane is neither listed nor claimed, and goes on where it was", pausedLane},
 		{"an outcome can pause its lane, and the first reason stays", pauseByOutcome},
+		{"a destination's replays are paused and go on with it", pausedReplays},
+		{"since when a lane fails is kept from the first failure to the first success", failingSince},
+		{"what a receiver asked a lane to wait for is kept until then, and the longer wait counts", restUntil},
+		{"an outcome whose lease is lost says nothing about its lane", lostLane},
+		{"a lane that goes on after a pause begins anew", resumedLane},
+		{"what is known about a lane outlives the store's closing", reopenedLane},
+		{"of a series the first unfinished task alone is leased or claimed", seriesOneByOne},
+		{"a later task of a series waits while an earlier one waits for its next try", seriesRetry},
+		{"a task of a series that is given back stays the first", seriesRelease},
+		{"series of other lanes and other tasks of the lane do not wait for one", seriesApart},
+		{"a series goes on in its order after the store was closed", seriesReopened},
+		{"the order of a series is that of storing, whatever the clock and the ids say", seriesOrder},
 		{"a failed try waits for the next, with its attempt", retry},
 		{"an event is as finished as the newest delivery of each lane", statusOfEvent},
 		{"a replay of what was purged is left out", replayPurged},
@@ -374,8 +386,8 @@ func forwardUnknown(t *testing.T, s Forwarding) {
 	if got, err := s.Records(t.Context(), forward.Query{Environment: "env_none"}, 10); err != nil || len(got) > 0 {
 		t.Errorf("Records of an unknown environment: %d, %v", len(got), err)
 	}
-	if reason, since, err := s.Paused(t.Context(), "dest:none"); err != nil || reason != "" || !since.IsZero() {
-		t.Errorf("Paused of an unknown lane = %q, %v, %v", reason, since, err)
+	if state, err := s.Lane(t.Context(), "dest:none"); err != nil || state != (forward.LaneState{}) {
+		t.Errorf("an unknown lane is %+v, %v", state, err)
 	}
 	if err := s.Release(t.Context(), []forward.Task{{ID: "dlv_none", Lease: 1}}); err != nil {
 		t.Errorf("Release of an unknown task: %v", err)

@@ -97,7 +97,7 @@ func lostOutcome(t *testing.T, s Forwarding) {
 	if r.Status != forward.Pending || len(r.Deliveries[0].Attempts) != 0 {
 		t.Errorf("event is %s with %d attempts, want pending with none", r.Status, len(r.Deliveries[0].Attempts))
 	}
-	if reason, _, _ := s.Paused(t.Context(), o.Task.Lane); reason != "" {
+	if lane := mustLane(t, s, o.Task.Lane); lane.PausedReason != "" {
 		t.Error("the lane is paused")
 	}
 	mustFinish(t, s, outcome(now, forward.Delivered))
@@ -222,8 +222,8 @@ func pausedLane(t *testing.T, s Forwarding) {
 	if err := s.Pause(t.Context(), lane, "answered 410", since); err != nil {
 		t.Fatal(err)
 	}
-	if reason, at, err := s.Paused(t.Context(), lane); err != nil || reason != "answered 410" || !at.Equal(since) {
-		t.Errorf("Paused = %q, %v, %v", reason, at, err)
+	if got := mustLane(t, s, lane); got.PausedReason != "answered 410" || !got.PausedSince.Equal(since) {
+		t.Errorf("the lane is %+v", got)
 	}
 	lanes, err := s.Lanes(t.Context(), epoch().Add(time.Hour), 10)
 	if err != nil || len(lanes) != 1 || lanes[0].Lane != "dest:env_b" {
@@ -258,8 +258,8 @@ func pauseByOutcome(t *testing.T, s Forwarding) {
 		o.Attempt.At = epoch().Add(time.Duration(i) * time.Second)
 		mustFinish(t, s, o)
 	}
-	if reason, since, err := s.Paused(t.Context(), "dest:env_a"); err != nil || reason != "answered 410" || !since.Equal(epoch()) {
-		t.Errorf("Paused = %q, %v, %v; want the first reason", reason, since, err)
+	if got := mustLane(t, s, "dest:env_a"); got.PausedReason != "answered 410" || !got.PausedSince.Equal(epoch()) {
+		t.Errorf("the lane is %+v, want the first reason", got)
 	}
 	if got := claim(t, s, "dest:env_a"); len(got) > 0 {
 		t.Errorf("claimed %v", taskIDs(got))
@@ -393,8 +393,8 @@ func reopen(t *testing.T, s Forwarding) {
 	if got := add(t, s, newEvent(withKey(done.Event.DedupeKey))); len(got) > 0 {
 		t.Error("a key was forgotten")
 	}
-	if reason, _, err := s.Paused(t.Context(), "dest:env_b"); reason != "why" {
-		t.Errorf("the pause was forgotten: %v", err)
+	if got := mustLane(t, s, "dest:env_b"); got.PausedReason != "why" {
+		t.Errorf("the pause was forgotten: %+v", got)
 	}
 	if d, err := s.Inbound(t.Context(), dead.ID); err != nil || string(d.Request) != "x" {
 		t.Errorf("the dead request was forgotten: %v", err)
