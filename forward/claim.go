@@ -222,6 +222,7 @@ func (e *engine) forget(now time.Time) {
 		switch {
 		case l == g.main && g.idle(now):
 			delete(e.lanes, name)
+			g.pool.gates--
 			if g.bulk != nil {
 				delete(e.lanes, g.bulk.name)
 			}

@@ -13,6 +13,7 @@ import (
 // the store.
 type engine struct {
 	f      *Forwarder
+	began  time.Time
 	work   context.Context //nolint:containedctx // of tries; outlives Run's by DrainTimeout, and ends with the engine
 	stop   context.CancelCauseFunc
 	wakeup chan struct{}
@@ -54,7 +55,7 @@ const patience = time.Minute
 
 func newEngine(work context.Context, f *Forwarder, stop context.CancelCauseFunc) *engine {
 	e := &engine{
-		f: f, work: work, stop: stop,
+		f: f, began: f.now(), work: work, stop: stop,
 		wakeup: make(chan struct{}, 1), idle: make(chan struct{}),
 		lanes: make(map[string]*lane), failing: make(map[string]time.Time), trying: make(map[*worker]struct{}),
 		sends: pool{limit: f.limits.InFlight, now: f.now}, calls: pool{limit: f.limits.Calls, now: f.now},
@@ -79,6 +80,7 @@ func (e *engine) lane(name string) *lane {
 		if l.gate.conn {
 			l.gate.pool = &e.calls
 		}
+		l.gate.pool.gates++
 	}
 	e.lanes[name] = l
 	e.schedule(l, e.f.now())

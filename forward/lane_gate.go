@@ -107,23 +107,21 @@ func (g *gate) ready(now func() time.Time) (ok bool, at time.Time) {
 	return true, time.Time{}
 }
 
-// capacity is how many tasks of a lane may be held, beside those that are there.
+// capacity is how many more tasks of a lane may be held.
 func (g *gate) capacity(l *lane) int {
-	switch {
-	case g.conn:
-		return connTasks - l.held
-	case g.open: // a probe, whatever has not ended yet
+	if g.open { // a probe, whatever has not ended yet
 		return 1 - l.queued()
-	case g.rate.interval > 0:
-		return min(laneTasks, g.rate.ahead(laneSeconds*time.Second)) - l.held
 	}
 	return g.most() - l.held
 }
 
-// most is how many tasks may be held where no rate is limited.
+// most is how many tasks of a lane may be held.
 func (g *gate) most() int {
-	if g.conn {
+	switch {
+	case g.conn:
 		return connTasks
+	case g.rate.interval > 0:
+		return min(laneTasks, g.rate.ahead(laneSeconds*time.Second))
 	}
 	return min(laneTasks, max(laneFew, g.limit()*laneAhead))
 }

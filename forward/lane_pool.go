@@ -11,6 +11,7 @@ type pool struct {
 	limit   int
 	workers int
 	running int
+	gates   int // that there are in memory
 	ring    []*gate
 	head    int
 	waits   waitingGates
@@ -49,9 +50,9 @@ func (p *pool) pop() *gate {
 	return g
 }
 
-// take picks the next task: one of each gate in turn. A gate gets no more workers
-// than it leaves to others: the more gates hold on to theirs, the fewer each has,
-// and one that has none finds one.
+// take picks the next task: one of each gate in turn. Where there are several, one
+// gets no more workers than it leaves to others: the more gates hold on to theirs,
+// the fewer each gets, and one that has none finds one.
 func (p *pool) take() (*lane, Task, bool) {
 	for n := p.waiting(); n > 0 && p.running < p.limit; n-- {
 		g := p.pop()
@@ -59,7 +60,7 @@ func (p *pool) take() (*lane, Task, bool) {
 		if l == nil {
 			continue
 		}
-		if g.running >= p.limit-p.running {
+		if p.gates > 1 && g.running >= p.limit-p.running {
 			p.push(g) // the end of one of its own tries lets it be looked at again
 			continue
 		}
