@@ -161,6 +161,11 @@ func TestForwarding(t *testing.T) {
 		Set       bool     `json:"header_value_set"`
 		Managed   bool     `json:"managed"`
 		Paused    bool     `json:"paused"`
+
+		RateLimit   float64 `json:"rate_limit"`
+		Concurrency int     `json:"concurrency"`
+		Ordered     bool    `json:"ordered"`
+		PauseAfter  string  `json:"pause_after"`
 	}
 	var v view
 	in.get(t, "/forwarding", &v)
@@ -187,8 +192,11 @@ func TestForwarding(t *testing.T) {
 	}
 	// The first own settings take nothing over from the Deployment: a key could
 	// otherwise send its header value and its signatures to an address of its choice.
-	v = put(`{"url":"https://other.example.com/","header_key":"X-Acme-Token","triggers":["shop.*"],"retry":["5s","30m"],"timeout":"10s"}`)
+	v = put(`{"url":"https://other.example.com/","header_key":"X-Acme-Token","triggers":["shop.*"],"retry":["5s","30m"],"timeout":"10s","rate_limit":0.5,"concurrency":3,"ordered":true,"pause_after":"48h"}`)
 	if v.From != "environment" || v.Set || v.URL != "https://other.example.com/" || v.Timeout != "10s" || !slices.Equal(v.Retry, []string{"5s", "30m"}) {
+		t.Errorf("PUT /forwarding: %+v", v)
+	}
+	if v.RateLimit != 0.5 || v.Concurrency != 3 || !v.Ordered || v.PauseAfter != "48h" {
 		t.Errorf("PUT /forwarding: %+v", v)
 	}
 	all, err := in.deployments.Forwarding(t.Context(), in.deployment.ID)

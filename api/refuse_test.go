@@ -186,6 +186,8 @@ func TestMembersOfTheWrongType(t *testing.T) {
 		{"PUT", "/forwarding", `{"url":"https://a.example/","triggers":["shop.*"],"header_value":null}`, "invalid_body", "header_value"},
 		{"PUT", "/forwarding", `{"url":"https://a.example/","triggers":["shop.*"],"secrets":["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"]}`, "invalid_body", "secrets"},
 		{"PUT", "/forwarding", `{"url":"https://a.example/","triggers":["shop.*"],"timeout":"1y"}`, "invalid_body", "timeout"},
+		{"PUT", "/forwarding", `{"url":"https://a.example/","triggers":["shop.*"],"rate_limit":-1}`, "invalid_body", "rate_limit"},
+		{"PUT", "/forwarding", `{"url":"https://a.example/","triggers":["shop.*"],"pause_after":"soon"}`, "invalid_body", "pause_after"},
 		{"PUT", "/forwarding", `{"url":"https://a.example/","triggers":"shop.*"}`, "invalid_body", "triggers"},
 		{"POST", "/events/test", `{}`, "missing_parameter", "trigger"},
 		{"POST", "/events/test", `{"trigger":"shop.nothing"}`, "unknown_trigger", "trigger"},

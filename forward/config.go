@@ -85,7 +85,7 @@ type Limits struct {
 	MaxBody       int64         // bytes of one inbound request. Defaults to 1 MiB
 	Inbound       int64         // bytes of all inbound requests that are not answered yet. Defaults to 64 MiB
 	InFlight      int           // tries at the same time, all destinations. Defaults to 256
-	PerLane       int           // tries at the same time, one destination. Defaults to 32
+	PerLane       int           // tries at the same time, one destination; of several, one gets no more than it leaves to the others. Defaults to 32
 	Calls         int           // connections whose provider is asked at the same time. Defaults to 64
 	InMemory      int64         // bytes of undelivered events held in memory; the rest waits in the store. Defaults to 64 MiB
 	MaxRetryAfter time.Duration // longest Retry-After of a receiver that is honoured. Defaults to 24 hours

@@ -298,6 +298,13 @@ func TestCheck(t *testing.T) {
 		{"a delivery that is never due", `INSERT INTO task (id, kind, lane, event) VALUES ('dlv_x', 'deliver', 'l', 'evt_x')`, "dlv_x is pending and never due"},
 		{"a delivery without event", `INSERT INTO task (id, kind, lane, event, due) VALUES ('dlv_x', 'deliver', 'l', 'evt_x', 1)`, "dlv_x has no event"},
 		{"an expand task that is never due", `INSERT INTO task (id, kind, lane) VALUES ('tsk_x', 'expand', 'l')`, "tsk_x is never due"},
+		{"a delivery that waits for no other", `INSERT INTO task (id, kind, lane, event, series, turn) VALUES ('dlv_x', 'deliver', 'l', 'evt_x', 'a', 1)`, "dlv_x waits for nothing"},
+		{"a delivery that is due before its turn", `INSERT INTO task (id, kind, lane, event, series, turn, due) VALUES
+			('dlv_x', 'deliver', 'l', 'evt_x', 'a', 1, 1), ('dlv_y', 'deliver', 'l', 'evt_x', 'a', 2, 1)`, "dlv_y is due before its turn"},
+		{"a delivery that is leased before its turn", `INSERT INTO task (id, kind, lane, event, series, turn, due, lease) VALUES
+			('dlv_x', 'deliver', 'l', 'evt_x', 'a', 1, 1, 0), ('dlv_y', 'deliver', 'l', 'evt_x', 'a', 2, NULL, 7)`, "dlv_y is due before its turn"},
+		{"a lane about which there is nothing to know", `INSERT INTO lane (lane) VALUES ('dest:x')`, "lane dest:x is kept and says nothing"},
+		{"replays that go on while their destination is paused", `INSERT INTO pause VALUES ('dest:x', '', 1)`, "lane dest:x is paused and its replays are not"},
 		{"a payload of nothing", `INSERT INTO payload (n) VALUES (7)`, "payload 7 has no event"},
 		{"a request of nothing", `INSERT INTO inbound VALUES ('evt_x', '', x'')`, "evt_x has no event"},
 	} {
