@@ -25,7 +25,19 @@ func seeded(t *testing.T) *rand.Rand {
 			t.Logf("SEED=%d", seed)
 		}
 	})
-	return rand.New(rand.NewPCG(seed, 2)) //nolint:gosec // repeatable on purpose
+	return rand.New(rand.NewPCG(seed, 2))
+}
+
+// Replays stand before the same gate as what else goes to their destination.
+func TestBulkSharesTheGate(t *testing.T) {
+	t.Parallel()
+	e := newEngine(t.Context(), &Forwarder{now: time.Now}, nil)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	bulk, main, other := e.lane(bulkLane("env_1")), e.lane(destLane("env_1")), e.lane(destLane("env_2"))
+	if bulk == main || bulk.gate != main.gate || main.gate.main != main || main.gate.bulk != bulk || other.gate == main.gate {
+		t.Error("they do not")
+	}
 }
 
 // The limit against a bucket that counts tokens.

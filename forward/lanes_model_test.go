@@ -313,7 +313,6 @@ type eventModel struct {
 	tries    int
 	ready    time.Time // the next try is not before
 	finished bool
-	good     bool
 }
 
 // judge holds the log against the model.

@@ -113,7 +113,7 @@ func TestWindowShrinks(t *testing.T) {
 	t.Parallel()
 	var inFlight, most atomic.Int64
 	var busy atomic.Bool
-	slow := func(req *http.Request) (*http.Response, error) {
+	slow := func(*http.Request) (*http.Response, error) {
 		n := inFlight.Add(1)
 		defer inFlight.Add(-1)
 		most.Store(max(most.Load(), n))
@@ -298,7 +298,7 @@ func TestDeadDestinationChangesNothing(t *testing.T) {
 				return r.RoundTrip(req)
 			}
 			if !hangs.Load() {
-				return &http.Response{StatusCode: 200, Body: http.NoBody}, nil
+				return &http.Response{StatusCode: http.StatusOK, Body: http.NoBody}, nil
 			}
 			<-req.Context().Done()
 			return nil, req.Context().Err()

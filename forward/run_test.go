@@ -106,7 +106,7 @@ func TestDrain(t *testing.T) {
 			}
 			for _, rec := range all(t, f, "env_A") {
 				rec, _ = f.Event(t.Context(), rec.ID)
-				if answered := rec.Event.ID == r.deliveries()[0].event.ID; !answered && (rec.Status != forward.Pending || len(rec.Deliveries[0].Attempts) != 0) {
+				if answered := rec.ID == r.deliveries()[0].event.ID; !answered && (rec.Status != forward.Pending || len(rec.Deliveries[0].Attempts) != 0) {
 					t.Errorf("put back: %+v", rec)
 				}
 			}

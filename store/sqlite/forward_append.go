@@ -174,11 +174,7 @@ func (s *Store) insertTasks(c *conn, b forward.Batch, p batchPlan, known []bool)
 			}
 			t.Lease = token
 		}
-		if t.Kind == forward.Deliver && t.Series != "" {
-			if err := s.joinSeries(c, &t, later); err != nil {
-				return nil, err
-			}
-		} else if err := insertTask(c, &t, later); err != nil {
+		if err := s.insertTask(c, &t, later); err != nil {
 			return nil, err
 		}
 		tasks = append(tasks, t)
@@ -237,7 +233,10 @@ func insertDead(c *conn, d *forward.DeadInbound) error {
 }
 
 // insertTask stores a task; a waiting one that it merges with makes room.
-func insertTask(c *conn, t *forward.Task, later bool) error {
+func (s *Store) insertTask(c *conn, t *forward.Task, later bool) error {
+	if t.Kind == forward.Deliver && t.Series != "" {
+		return s.joinSeries(c, t, later)
+	}
 	if t.Kind == forward.Deliver {
 		_, err := c.sql(`INSERT INTO task (id, kind, lane, due, lease, event, later, replay, tries)
 			VALUES (?, 'deliver', ?, ?, ?, ?, ?, ?, ?)`).
