@@ -170,7 +170,7 @@ func (g *gate) judge(v verdict, probe bool, now time.Time) (rest time.Time) {
 			g.window.restart()
 		}
 	case overwhelmed, erred:
-		if v.kind == overwhelmed {
+		if v.kind == overwhelmed && !g.open {
 			g.window.setback(v.began, now)
 		}
 		if d := g.outage(probe); d > 0 {

@@ -17,13 +17,14 @@ const (
 
 // window is how many tries of a destination may be in flight: it grows while
 // they succeed, at first by one with each (which doubles it with every round trip),
-// and after the first setback by one a round trip; it is halved, once a round trip,
-// when the destination is overloaded (additive increase, multiplicative decrease,
-// as in TCP: RFC 5681). The zero value lets one pass, and was never answered.
+// and beyond what the last setback has left of it by one a round trip; it is halved,
+// once a round trip, when the destination is overloaded (slow start, additive
+// increase and multiplicative decrease, as in TCP: RFC 5681). The zero value lets
+// one pass, and was never answered.
 type window struct {
 	size float64 // 0: no answer yet
 	most int
-	slow bool      // a setback has ended the fast start
+	fast float64   // up to which it grows fast; 0: there was no setback
 	cut  time.Time // when it was last halved: tries that began before say nothing new
 
 	recent, usual float64 // averages of how long an answer takes, in nanoseconds
@@ -41,7 +42,7 @@ func (w *window) answered(began time.Time, took time.Duration, full bool, now ti
 	case w.size == 0:
 		w.size = firstWindow
 	case !full:
-	case w.slow:
+	case w.fast > 0 && w.size >= w.fast:
 		w.size += 1 / w.size
 	default:
 		w.size++
@@ -57,8 +58,9 @@ func (w *window) setback(began, now time.Time) {
 	if w.size == 0 || began.Before(w.cut) {
 		return
 	}
-	w.cut, w.slow = now, true
+	w.cut = now
 	w.size = max(w.size/2, 1)
+	w.fast = w.size
 }
 
 // pace keeps the averages and reports whether answers have become far slower. What
@@ -82,7 +84,7 @@ func (w *window) pace(took time.Duration) bool {
 	return true
 }
 
-// restart begins anew after an outage.
+// restart begins anew after an outage, and soon has what the setback left.
 func (w *window) restart() {
-	*w = window{size: min(firstWindow, float64(max(w.most, 1))), most: w.most, cut: w.cut}
+	*w = window{size: 1, most: w.most, fast: w.fast, cut: w.cut}
 }

@@ -119,7 +119,7 @@ func TestWindowShrinks(t *testing.T) {
 		most.Store(max(most.Load(), n))
 		<-time.After(100 * time.Millisecond)
 		code := http.StatusOK
-		if busy.Load() && n > 4 {
+		if busy.Load() && n > 16 {
 			code = http.StatusServiceUnavailable
 		}
 		return &http.Response{StatusCode: code, Body: http.NoBody}, nil
@@ -139,8 +139,8 @@ func TestWindowShrinks(t *testing.T) {
 		pass(3 * time.Second)
 		peak()
 		pass(time.Second)
-		if n := peak(); n > 8 {
-			t.Errorf("%d are in flight at a destination that can take 4", n)
+		if n := peak(); n > 17 {
+			t.Errorf("%d are in flight at a destination that can take 16", n)
 		}
 		busy.Store(false)
 		publish(t, f, "", 1000)
@@ -174,6 +174,9 @@ func TestBreaker(t *testing.T) {
 		stop := running(t, f)
 		publish(t, f, "", 200)
 		pass(10 * time.Minute)
+		if n := f.Stats().Held; n > 1 {
+			t.Errorf("%d are in memory while nothing is sent", n)
+		}
 		c.since()
 		before := len(r.deliveries())
 		pass(time.Hour)
@@ -298,6 +301,7 @@ func TestDeadDestinationChangesNothing(t *testing.T) {
 				return r.RoundTrip(req)
 			}
 			if !hangs.Load() {
+				<-time.After(time.Millisecond)
 				return &http.Response{StatusCode: http.StatusOK, Body: http.NoBody}, nil
 			}
 			<-req.Context().Done()
@@ -317,7 +321,7 @@ func TestDeadDestinationChangesNothing(t *testing.T) {
 				}
 				if dead {
 					hangs.Store(i > 100) // it was well once, and had all that one can have
-					for range 10 {
+					for range 40 {
 						send("env_dead")
 					}
 				}
@@ -438,6 +442,43 @@ func TestBulkGoesLast(t *testing.T) {
 		stop()
 		if n := len(r.deliveries()); n != 15 {
 			t.Errorf("%d deliveries in the end, want 15", n)
+		}
+	})
+}
+
+// They go last also while what goes first is in the store, for want of memory.
+func TestBulkWaitsForTheBacklog(t *testing.T) {
+	t.Parallel()
+	r, m := &receiver{}, newMemory()
+	cfg := forward.Config{Store: m, Limits: forward.Limits{InMemory: 4 << 10, PerLane: 1}}
+	bubble(t, r, cfg, func(t *testing.T, f *forward.Forwarder) {
+		r.wait = func(context.Context, int) { <-time.After(time.Second) }
+		publish(t, f, "", 5)
+		stop := running(t, f)
+		pass(time.Minute)
+		stop()
+		var b forward.Batch
+		for _, rec := range all(t, f, "env_A") {
+			b.Tasks = append(b.Tasks, forward.Task{
+				ID: id.New("dlv", time.Now()), Kind: forward.Deliver, Lane: "bulk:env_A", Due: time.Now(), Event: rec.Event, Replay: true,
+			})
+		}
+		if _, err := m.Append(t.Context(), b); err != nil {
+			t.Fatal(err)
+		}
+		pass(time.Second)
+		publish(t, f, "", 20)
+		running(t, f)
+		pass(time.Minute)
+		seen := map[string]bool{}
+		for i, got := range r.deliveries() {
+			if again := seen[got.event.ID]; again != (i >= 25) {
+				t.Errorf("delivery %d is a replay: %v", i+1, again)
+			}
+			seen[got.event.ID] = true
+		}
+		if n := len(r.deliveries()); n != 30 {
+			t.Errorf("%d deliveries, want 30", n)
 		}
 	})
 }
