@@ -76,7 +76,7 @@ type published struct {
 
 // happening is something that the model looks at, in the order of the log.
 type happening struct {
-	what  string // start, end, run, resume
+	what  string // start, end, cut (short by the end of Run), run, resume
 	at    time.Time
 	env   string
 	event int
@@ -92,7 +92,7 @@ func newWorld(seed uint64) *world {
 		rng: rng, seed: seed, mode: map[string]string{}, tries: map[int]int{},
 		limits: forward.Limits{
 			PerLane: pick(1, 3, 8), InFlight: pick(2, 8, 64), InMemory: int64(pick(4<<10, 16<<10, 64<<20)),
-			DrainTimeout: time.Minute, MaxRetryAfter: time.Duration(pick(1, 24)) * time.Hour,
+			DrainTimeout: time.Duration(pick(1, 60)) * time.Second, MaxRetryAfter: time.Duration(pick(1, 24)) * time.Hour,
 		},
 		dir: two(settings(), settings()),
 	}
@@ -172,7 +172,9 @@ func (w *world) RoundTrip(req *http.Request) (*http.Response, error) {
 	select {
 	case <-timer.C:
 	case <-req.Context().Done():
-		h.code = 0
+		if h.code = 0; errors.Is(req.Context().Err(), context.Canceled) {
+			h.what = "cut"
+		}
 		w.note(h)
 		return nil, req.Context().Err()
 	}
@@ -251,7 +253,7 @@ func (w *world) play(t *testing.T) {
 	}
 	pass(30 * time.Hour)
 	stop()
-	w.judge(t)
+	tries := w.judge(t)
 	if n := m.waiting(); n > 0 {
 		t.Errorf("%d tasks are left", n)
 	}
@@ -262,8 +264,8 @@ func (w *world) play(t *testing.T) {
 				t.Fatal(err)
 			}
 			n, _ := strconv.Atoi(string(rec.Payload))
-			if got := len(rec.Deliveries[0].Attempts); got != w.tries[n] {
-				t.Errorf("event %d: %d attempts are recorded of %d tries", n, got, w.tries[n])
+			if got := len(rec.Deliveries[0].Attempts); got != tries[n].tries {
+				t.Errorf("event %d: %d attempts are recorded of %d tries", n, got, tries[n].tries)
 			}
 		}
 	}
@@ -315,8 +317,8 @@ type eventModel struct {
 	finished bool
 }
 
-// judge holds the log against the model.
-func (w *world) judge(t *testing.T) {
+// judge holds the log against the model, and returns what became of the events.
+func (w *world) judge(t *testing.T) []eventModel {
 	lanes := map[string]*laneModel{}
 	for _, env := range w.envs {
 		lanes[env] = &laneModel{settings: w.dir.settings[env]}
@@ -357,6 +359,9 @@ func (w *world) judge(t *testing.T) {
 					wrong("event %d of %s is not finished", n, p.account)
 				}
 			}
+		case "cut": // as if it had not been
+			all--
+			l.inFlight--
 		case "end":
 			all--
 			l.inFlight--
@@ -380,6 +385,7 @@ func (w *world) judge(t *testing.T) {
 	if pauses != w.paused {
 		t.Errorf("%d pauses were told, want %d", w.paused, pauses)
 	}
+	return events
 }
 
 // start judges whether a try may start. What happens in the same instant may
