@@ -453,7 +453,16 @@ func TestBulkWaitsForTheBacklog(t *testing.T) {
 	cfg := forward.Config{Store: m, Limits: forward.Limits{InMemory: 4 << 10, PerLane: 1}}
 	bubble(t, r, cfg, func(t *testing.T, f *forward.Forwarder) {
 		r.wait = func(context.Context, int) { <-time.After(time.Second) }
-		publish(t, f, "", 5)
+		large := fmt.Appendf(nil, "%01000d", 1)
+		large[0] = '1'
+		add := func(n int) {
+			for range n {
+				if err := f.Publish(t.Context(), trigger.Event{Trigger: "a.b", Environment: "env_A", Payload: large}); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		add(5)
 		stop := running(t, f)
 		pass(time.Minute)
 		stop()
@@ -467,7 +476,7 @@ func TestBulkWaitsForTheBacklog(t *testing.T) {
 			t.Fatal(err)
 		}
 		pass(time.Second)
-		publish(t, f, "", 20)
+		add(20)
 		running(t, f)
 		pass(time.Minute)
 		seen := map[string]bool{}
