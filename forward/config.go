@@ -184,6 +184,7 @@ func New(cfg Config) (*Forwarder, error) {
 	f := &Forwarder{
 		cfg: cfg, limits: cfg.Limits, store: cfg.Store, registry: registry, directory: directory,
 		log: cfg.Logger, now: cfg.Now, origin: origin, prefix: prefix, transport: cfg.Transport,
+		replaysWake: make(chan struct{}, 1),
 	}
 	f.locator, _ = directory.(Locator)
 	if f.transport == nil {

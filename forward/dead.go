@@ -53,36 +53,9 @@ func (f *Forwarder) keepDead(ctx context.Context, entry *connector.Entry, addr A
 // revive decodes a dead request again, which helps after an upgrade, and stores
 // what it holds. It returns the first delivery that came of it.
 func (f *Forwarder) revive(ctx context.Context, dead DeadInbound) (Delivery, error) {
-	entry, ok := f.registry.Lookup(dead.Connector)
-	if !ok || entry.Decoder == nil {
-		return Delivery{}, fmt.Errorf("forward: replay %s: there is no connector %q any longer", dead.ID, dead.Connector)
-	}
-	addr, err := f.directory.Address(ctx, dead.Connector, dead.Endpoint)
-	if err != nil {
-		return Delivery{}, fmt.Errorf("forward: replay %s: its address: %w", dead.ID, err)
-	}
-	request, err := openLarge(ctx, f.cfg.Keeper, dead.Request, bindDead(dead.ID))
+	b, err := f.understand(ctx, dead)
 	if err != nil {
 		return Delivery{}, fmt.Errorf("forward: replay %s: %w", dead.ID, err)
-	}
-	var k kept
-	if err := json.Unmarshal(request, &k); err != nil {
-		return Delivery{}, fmt.Errorf("forward: replay %s: %w", dead.ID, err)
-	}
-	decoded, err := f.decode(entry, &connector.Inbound{
-		Method: k.Method, URL: k.URL, Header: k.Header, Body: k.Body, ReceivedAt: k.ReceivedAt,
-		Watch: k.Watch, Subscription: k.Subscription, Secrets: addr.Secrets, App: addr.AppFields, Values: addr.Values,
-	})
-	if err != nil {
-		return Delivery{}, fmt.Errorf("forward: replay %s: it still cannot be decoded: %w", dead.ID, err)
-	}
-	b := f.newIntake(entry, addr, f.now().UTC())
-	b.inbound = dead.ID
-	if err := b.notices(ctx, decoded.Notices, nil); err != nil {
-		return Delivery{}, fmt.Errorf("forward: replay %s: %w", dead.ID, err)
-	}
-	if len(b.batch.Tasks) == 0 && len(b.signals) == 0 {
-		return Delivery{}, fmt.Errorf("forward: replay %s: it can be decoded now, but nobody wants what it holds", dead.ID)
 	}
 	if err := b.commit(ctx); err != nil {
 		return Delivery{}, fmt.Errorf("forward: replay %s: %w", dead.ID, err)
@@ -94,6 +67,54 @@ func (f *Forwarder) revive(ctx context.Context, dead DeadInbound) (Delivery, err
 	}
 	return Delivery{Event: dead.ID, Status: Pending}, nil // it has to be expanded first
 }
+
+// understand decodes a dead request again and takes in what it holds. It stores
+// nothing. An *undecodableError means that trying again is no use.
+func (f *Forwarder) understand(ctx context.Context, dead DeadInbound) (*intake, error) {
+	hopeless := func(format string, args ...any) (*intake, error) {
+		return nil, &undecodableError{fmt.Errorf(format, args...)}
+	}
+	entry, ok := f.registry.Lookup(dead.Connector)
+	if !ok || entry.Decoder == nil {
+		return hopeless("there is no connector %q any longer", dead.Connector)
+	}
+	addr, err := f.directory.Address(ctx, dead.Connector, dead.Endpoint)
+	switch {
+	case errors.Is(err, ErrNoAddress), errors.Is(err, ErrAddressGone):
+		return hopeless("its address: %w", err)
+	case err != nil:
+		return nil, fmt.Errorf("its address: %w", err)
+	}
+	request, err := openLarge(ctx, f.cfg.Keeper, dead.Request, bindDead(dead.ID))
+	switch {
+	case errors.Is(err, errDamaged), errors.Is(err, seal.ErrNoKey), errors.Is(err, seal.ErrDamaged):
+		return hopeless("%w", err)
+	case err != nil: // a KMS may be away
+		return nil, err
+	}
+	var k kept
+	if err := json.Unmarshal(request, &k); err != nil {
+		return hopeless("the request is damaged: %w", err)
+	}
+	decoded, err := f.decode(entry, &connector.Inbound{
+		Method: k.Method, URL: k.URL, Header: k.Header, Body: k.Body, ReceivedAt: k.ReceivedAt,
+		Watch: k.Watch, Subscription: k.Subscription, Secrets: addr.Secrets, App: addr.AppFields, Values: addr.Values,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("it still cannot be decoded: %w", err)
+	}
+	b := f.newIntake(entry, addr, f.now().UTC())
+	b.inbound = dead.ID
+	if err := b.notices(ctx, decoded.Notices, nil); err != nil {
+		return nil, err
+	}
+	if len(b.batch.Tasks) == 0 && len(b.signals) == 0 {
+		return hopeless("it can be decoded now, but nobody wants what it holds")
+	}
+	return b, nil
+}
+
+var errDamaged = errors.New("the request is damaged")
 
 func bindDead(id string) []byte { return []byte(id + "/request") }
 
@@ -136,7 +157,7 @@ func openLarge(ctx context.Context, keeper seal.Keeper, b, bind []byte) ([]byte,
 	case len(b) > 0 && b[0] == formPlain:
 		return b[1:], nil
 	case len(b) < 3 || b[0] != formSealed || len(b) < 3+int(binary.BigEndian.Uint16(b[1:])):
-		return nil, errors.New("the request is damaged")
+		return nil, errDamaged
 	case keeper == nil:
 		return nil, errors.New("the request is sealed: set Keeper")
 	}
@@ -151,7 +172,7 @@ func openLarge(ctx context.Context, keeper seal.Keeper, b, bind []byte) ([]byte,
 	}
 	plaintext, err := aead.Open(nil, make([]byte, aead.NonceSize()), b[end:], bind)
 	if err != nil {
-		return nil, errors.New("the request is damaged")
+		return nil, errDamaged
 	}
 	return plaintext, nil
 }

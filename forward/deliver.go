@@ -31,6 +31,10 @@ const (
 // deliver makes one try, passes its outcome on to be recorded, and returns what
 // it says about the destination.
 func (e *engine) deliver(l *lane, t Task) verdict {
+	if t.Job != "" && e.stopped(t.Job) {
+		e.giveBack(l, t)
+		return verdict{}
+	}
 	settings, err := e.f.directory.Settings(e.work, t.Event.Environment)
 	if err != nil && e.work.Err() == nil {
 		e.f.log.Error("forwarding settings could not be read; deliveries wait", "environment", t.Event.Environment, "error", err)

@@ -33,6 +33,7 @@ type engine struct {
 	trying   map[*worker]struct{}
 	failing  map[string]time.Time // what the store fails at, since when
 	returned []Task               // interrupted tries, to be given back
+	ended    map[string]time.Time // replays that were cancelled lately, and when
 }
 
 // worker works on one task at a time.
@@ -57,7 +58,7 @@ func newEngine(work context.Context, f *Forwarder, stop context.CancelCauseFunc)
 	e := &engine{
 		f: f, began: f.now(), work: work, stop: stop,
 		wakeup: make(chan struct{}, 1), idle: make(chan struct{}),
-		lanes: make(map[string]*lane), failing: make(map[string]time.Time), trying: make(map[*worker]struct{}),
+		lanes: make(map[string]*lane), failing: make(map[string]time.Time), ended: make(map[string]time.Time), trying: make(map[*worker]struct{}),
 		sends: pool{limit: f.limits.InFlight, now: f.now}, calls: pool{limit: f.limits.Calls, now: f.now},
 	}
 	e.sends.wake, e.calls.wake = e.wake, e.wake

@@ -35,6 +35,8 @@ type Forwarder struct {
 	inbound atomic.Int64           // bytes of requests that are not answered yet
 	count   counters
 
+	replaysWake chan struct{} // has room for one
+
 	doubtMu sync.Mutex
 	doubt   []Task // leased, and not given back because the store failed
 }

@@ -169,15 +169,21 @@ func (b *intake) thin(n *connector.Notice, to []Recipient) {
 // either fails the provider sends both again, and acting twice does no harm.
 func (b *intake) commit(ctx context.Context) error {
 	ctx = context.WithoutCancel(ctx)
+	if err := b.act(ctx); err != nil || b.empty() {
+		return err
+	}
+	return b.f.append(ctx, b.batch)
+}
+
+// act acts on the signals.
+func (b *intake) act(ctx context.Context) error {
+	ctx = context.WithoutCancel(ctx)
 	for _, s := range b.signals {
 		if err := b.f.directory.Signal(ctx, s.to, s.signal, s.reason); err != nil {
 			return fmt.Errorf("signal %s: %w", s.signal, err)
 		}
 	}
-	if b.empty() {
-		return nil
-	}
-	return b.f.append(ctx, b.batch)
+	return nil
 }
 
 func (b *intake) empty() bool {

@@ -27,6 +27,10 @@ type memory struct {
 	lanes   map[string]forward.LaneState
 	cursors map[string]string
 
+	laneOf    map[string]string // of each delivery, finished ones too
+	replays   map[string]*forward.ReplayJob
+	replayDue map[string]time.Time
+
 	fail func(method string) error // nil, or decides whether a call fails
 	wait func(method string)       // nil, or runs before a call
 }
@@ -56,6 +60,7 @@ func newMemory() *memory {
 		events: map[string]*memoryEvent{}, keys: map[string]time.Time{}, tasks: map[string]*memoryTask{},
 		history: map[string]*forward.Delivery{}, dead: map[string]forward.DeadInbound{},
 		paused: map[string]pause{}, lanes: map[string]forward.LaneState{}, cursors: map[string]string{},
+		laneOf: map[string]string{}, replays: map[string]*forward.ReplayJob{}, replayDue: map[string]time.Time{},
 	}
 }
 
@@ -114,6 +119,9 @@ func (m *memory) Append(ctx context.Context, b forward.Batch) ([]forward.Task, e
 	if c := b.Cursor; c != nil && m.cursors[c.Subscription] != c.From && m.cursors[c.Subscription] != c.Cursor {
 		return nil, forward.ErrCursorMoved
 	}
+	if b.Replay != nil && !m.there(b.Replay) {
+		return nil, forward.ErrReplayMoved
+	}
 	left := map[string]bool{}
 	for _, n := range b.Events {
 		if n.Inbound != "" && m.events[n.Inbound] != nil {
@@ -149,6 +157,7 @@ func (m *memory) Append(ctx context.Context, b forward.Batch) ([]forward.Task, e
 			}
 			ev.deliveries = append(ev.deliveries, t.ID)
 			t.Event = ev.Event
+			m.laneOf[t.ID] = t.Lane
 			m.history[t.ID] = &forward.Delivery{ID: t.ID, Event: t.Event.ID, Status: forward.Pending, NextAt: t.Due, Replay: t.Replay}
 		}
 		if t.Kind == forward.Expand && t.Merge != "" {
@@ -171,6 +180,9 @@ func (m *memory) Append(ctx context.Context, b forward.Batch) ([]forward.Task, e
 		m.tasks[t.ID] = have
 		stored = append(stored, t)
 	}
+	if b.Replay != nil {
+		m.move(b.Replay)
+	}
 	if c := b.Cursor; c != nil {
 		m.cursors[c.Subscription] = c.Cursor
 	}
@@ -192,7 +204,7 @@ func (m *memory) Lanes(ctx context.Context, until time.Time, limit int) ([]forwa
 	defer m.mu.Unlock()
 	soonest := map[string]time.Time{}
 	for _, t := range m.tasks {
-		if _, p := m.paused[t.Lane]; p || t.Lease != 0 || t.sleeps || t.Due.After(until) {
+		if _, p := m.paused[mainLane(t.Lane)]; p || t.Lease != 0 || t.sleeps || t.Due.After(until) {
 			continue
 		}
 		if at, ok := soonest[t.Lane]; !ok || t.Due.Before(at) {
@@ -214,7 +226,7 @@ func (m *memory) Claim(ctx context.Context, r forward.ClaimRequest) ([]forward.T
 		return nil, err
 	}
 	defer m.mu.Unlock()
-	if _, p := m.paused[r.Lane]; p {
+	if _, p := m.paused[mainLane(r.Lane)]; p {
 		return nil, nil
 	}
 	var due []*memoryTask
@@ -251,6 +263,7 @@ func (m *memory) Finish(ctx context.Context, outcomes []forward.Outcome) (lost [
 			lost = append(lost, i)
 			continue
 		}
+		o = m.count(t, o)
 		d := m.history[t.ID]
 		d.Attempts = append(d.Attempts, o.Attempt)
 		d.URL, d.Status, d.Reason, d.NextAt = o.Attempt.URL, o.Status, o.Reason, time.Time{}
@@ -321,6 +334,7 @@ func (m *memory) Release(ctx context.Context, tasks []forward.Task) error {
 	for _, t := range tasks {
 		if have := m.held(t); have != nil {
 			have.Lease = 0
+			m.endCancelled(have.Job)
 		}
 	}
 	return nil
@@ -357,21 +371,18 @@ func (m *memory) Lane(ctx context.Context, lane string) (forward.LaneState, erro
 
 func (m *memory) record(e *memoryEvent) forward.Record {
 	rec := forward.Record{Event: e.Event, ReceivedAt: e.ReceivedAt, Status: e.status, Reason: e.reason}
-	rank := func(s forward.Status) int {
-		return slices.Index([]forward.Status{forward.Delivered, forward.Dead, forward.Paused, forward.Pending}, s)
-	}
-	for i, id := range e.deliveries {
+	for _, id := range e.deliveries {
 		d := *m.history[id]
 		if t := m.tasks[id]; t != nil {
-			if p, ok := m.paused[t.Lane]; ok && d.Status == forward.Pending {
+			if p, ok := m.paused[mainLane(t.Lane)]; ok && d.Status == forward.Pending {
 				d.Status, d.Reason = forward.Paused, p.reason
 			}
 		}
 		d.Attempts = slices.Clone(d.Attempts)
-		if i == 0 || d.Replay || rank(d.Status) > rank(rec.Status) {
-			rec.Status, rec.Reason = d.Status, d.Reason
-		}
 		rec.Deliveries = append(rec.Deliveries, d)
+	}
+	if len(rec.Deliveries) > 0 {
+		rec.Status, rec.Reason = m.statusOf(rec.Deliveries)
 	}
 	return rec
 }
@@ -388,19 +399,24 @@ func (m *memory) Record(ctx context.Context, id string) (forward.Record, error) 
 	return m.record(e), nil
 }
 
+// fits reports whether a query selects an event, q.After aside.
+func fits(q forward.Query, rec forward.Record) bool {
+	fits := func(want, have string) bool { return want == "" || want == have }
+	return (q.Environment == "*" || q.Environment == rec.Environment) && fits(q.Connector, rec.Connector) &&
+		fits(q.Trigger, rec.Trigger) && fits(q.Account, rec.Account) && fits(q.Connection, rec.Connection) &&
+		fits(string(q.Status), string(rec.Status)) &&
+		(q.Since.IsZero() || !rec.ReceivedAt.Before(q.Since)) && (q.Until.IsZero() || rec.ReceivedAt.Before(q.Until))
+}
+
 func (m *memory) Records(ctx context.Context, q forward.Query, limit int) ([]forward.Record, error) {
 	if err := m.enter(ctx, "Records"); err != nil {
 		return nil, err
 	}
 	defer m.mu.Unlock()
-	fits := func(want, have string) bool { return want == "" || want == have }
 	var found []forward.Record
 	for _, e := range m.events {
 		rec := m.record(e)
-		if (q.Environment == "*" || q.Environment == rec.Environment) && fits(q.Connector, rec.Connector) &&
-			fits(q.Trigger, rec.Trigger) && fits(q.Account, rec.Account) && fits(q.Connection, rec.Connection) &&
-			fits(string(q.Status), string(rec.Status)) && (q.After == "" || rec.ID < q.After) &&
-			(q.Since.IsZero() || !rec.ReceivedAt.Before(q.Since)) && (q.Until.IsZero() || rec.ReceivedAt.Before(q.Until)) {
+		if fits(q, rec) && (q.After == "" || rec.ID < q.After) {
 			rec.Deliveries = nil
 			found = append(found, rec)
 		}
@@ -427,7 +443,7 @@ func (m *memory) OldestDue(ctx context.Context) (oldest time.Time, err error) {
 	}
 	defer m.mu.Unlock()
 	for _, t := range m.tasks {
-		if _, is := m.paused[t.Lane]; is || t.Lease != 0 {
+		if _, is := m.paused[mainLane(t.Lane)]; is || t.Lease != 0 {
 			continue
 		}
 		if !t.sleeps && (oldest.IsZero() || t.Due.Before(oldest)) {
@@ -476,6 +492,9 @@ func (m *memory) reopen() {
 	defer m.mu.Unlock()
 	for _, t := range m.tasks {
 		t.Lease = 0
+	}
+	for id := range m.replays {
+		m.endCancelled(id)
 	}
 }
 

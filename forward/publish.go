@@ -121,12 +121,7 @@ func (f *Forwarder) Replay(ctx context.Context, event string) (Delivery, error) 
 	if err != nil {
 		return Delivery{}, err
 	}
-	now := f.now().UTC()
-	t := Task{ID: id.New("dlv", now), Kind: Deliver, Lane: destLane(rec.Environment), Due: now, Event: rec.Event, Replay: true}
-	if err := f.append(ctx, Batch{Tasks: []Task{t}}); err != nil {
-		return Delivery{}, err
-	}
-	return Delivery{ID: t.ID, Event: event, Status: Pending, NextAt: now, Replay: true}, nil
+	return f.resend(ctx, rec)
 }
 
 // SendExample sends the catalogue's example of a trigger through the real path,

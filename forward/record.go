@@ -11,12 +11,14 @@ import (
 type Status string
 
 // An event has the least finished status of its deliveries; of those to one
-// destination the newest counts, so that a replay can make good.
+// destination that are finished the newest counts, so that a replay can make good.
+// One that was cancelled does not count.
 const (
 	Pending   Status = "pending"   // waiting for its first or next try
 	Delivered Status = "delivered" // answered 2xx, or OnEvent returned nil
 	Dead      Status = "dead"      // out of tries, Permanent, or could not be decoded; replay it when fixed
 	Paused    Status = "paused"    // kept until its destination is resumed
+	Cancelled Status = "cancelled" // of a delivery: its replay was cancelled before it arrived
 )
 
 // Record is an event as the log keeps it.
@@ -35,7 +37,7 @@ type Delivery struct {
 	URL      string // of the last try; "" is OnEvent, or not tried yet
 	Status   Status
 	NextAt   time.Time // of the next try, while Pending
-	Reason   string    // why it is Dead or Paused
+	Reason   string    // why it is Dead, Paused or Cancelled
 	Replay   bool
 	Attempts []Attempt // oldest first
 }

@@ -104,7 +104,7 @@ func (e *engine) finish(ctx context.Context, batch []done) {
 	for i := range batch {
 		outcomes[i] = batch[i].outcome
 	}
-	told := false
+	told, replayed := false, false
 	var lost []int
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, storeRetry) {
 		var err error
@@ -137,7 +137,11 @@ func (e *engine) finish(ctx context.Context, batch []done) {
 			for _, ev := range d.news {
 				e.f.notify(ctx, ev)
 			}
+			replayed = replayed || d.outcome.Task.Job != ""
 		}
+	}
+	if replayed {
+		e.f.wakeReplays() // there may be room
 	}
 }
 

@@ -41,6 +41,7 @@ func (f *Forwarder) Run(ctx context.Context) error {
 	recorder.Go(func() { e.record(recording, stopped) })
 	loops.Go(func() { e.dispatch(life) })
 	loops.Go(func() { f.forget(life) })
+	loops.Go(func() { e.replays(life) })
 	f.engine.Store(e)
 
 	<-life.Done()
@@ -94,6 +95,7 @@ func (f *Forwarder) Wake() {
 	defer e.mu.Unlock()
 	e.lookAt = time.Time{}
 	e.wake()
+	f.wakeReplays()
 }
 
 // Resume lets the destination of an Environment catch up: a pause ends, and so
@@ -152,6 +154,7 @@ func (f *Forwarder) forget(ctx context.Context) {
 	for sleep(ctx, jitter(purgeEvery, 0.8, 1.2)) {
 		if f.limits.Retention > 0 {
 			f.purge(ctx, "events", f.now().Add(-f.limits.Retention), f.store.Purge)
+			f.purge(ctx, "replays", f.now().Add(-f.limits.Retention), f.store.PurgeReplays)
 		}
 		f.purge(ctx, "dedupe keys", f.now().Add(-keys), f.store.PurgeKeys)
 	}

@@ -15,6 +15,7 @@ type Store interface {
 	Queue
 	Log
 	Retention
+	Replays
 }
 
 // Queue is the hot path.
@@ -25,8 +26,9 @@ type Queue interface {
 	// Lease is not zero is stored as already leased to the caller: what is
 	// returned carries the token. A Task whose Series has an unfinished Task
 	// already is stored without lease, and not due before that one is finished. A
-	// Task of an event that is not there is left out. A Finished whose lease is lost makes the whole batch fail with
-	// [ErrLeaseLost], a Cursor that was moved meanwhile with [ErrCursorMoved].
+	// Task of an event that is not there is left out. A Finished whose lease is
+	// lost makes the whole batch fail with [ErrLeaseLost], a Cursor that was moved
+	// meanwhile with [ErrCursorMoved], a Replay that was with [ErrReplayMoved].
 	// What b holds must stay as it is, also when ctx has ended.
 	// After another error nothing is stored or, where that cannot be known, leases
 	// that it made run out by themselves.
@@ -49,7 +51,8 @@ type Queue interface {
 	Finish(ctx context.Context, outcomes []Outcome) (lost []int, err error)
 
 	// Release gives leased Tasks back, due at once and without an attempt. Those
-	// whose lease is lost, and those that are not there, are left alone.
+	// whose lease is lost, and those that are not there, are left alone; those of
+	// a replay that was cancelled end.
 	Release(ctx context.Context, tasks []Task) error
 
 	// Pause stops a lane from being claimed, and with "dest:…" the lane "bulk:…" of
@@ -76,6 +79,9 @@ type Log interface {
 	// Record returns an event with its Deliveries and their Attempts, or [ErrNotFound].
 	Record(ctx context.Context, id string) (Record, error)
 
+	// Delivery returns a delivery with its Attempts, or [ErrNotFound].
+	Delivery(ctx context.Context, id string) (Delivery, error)
+
 	// Records returns events newest first, without Deliveries. With q.After it
 	// continues behind that id.
 	Records(ctx context.Context, q Query, limit int) ([]Record, error)
@@ -101,7 +107,7 @@ type Retention interface {
 
 // Errors that a Store returns.
 var (
-	ErrNotFound  = errors.New("forward: no such event")
+	ErrNotFound  = errors.New("forward: no such record")
 	ErrLeaseLost = errors.New("forward: another worker has taken this task over")
 
 	// ErrCursorMoved means that a Subscription's cursor is not what it was read as.
@@ -131,6 +137,9 @@ type Batch struct {
 	// Finished are leased Tasks that this batch completes. One with a Due time is
 	// kept and waits until then; others are removed.
 	Finished []Finished
+
+	// Replay that moves on together with the deliveries that it adds.
+	Replay *ReplayStep
 }
 
 // NewEvent is an event to be stored.
@@ -168,8 +177,8 @@ const (
 )
 
 // Task is something to do at a time. It waits in its lane: "dest:" and an
-// Environment id for deliveries, "bulk:" and the same for those that other
-// deliveries go before, "conn:" and a Connection id for the others.
+// Environment id for deliveries, "bulk:" and that id for those of a replay by
+// filter, "conn:" and a Connection id for the others.
 type Task struct {
 	ID    string // "dlv_…" (Deliver), "tsk_…" (Expand), "sub_…" (Poll)
 	Kind  Kind
@@ -182,6 +191,7 @@ type Task struct {
 	Event  trigger.Event // in a Batch only its ID is needed
 	Replay bool
 	Series string // not empty: Tasks of a lane with the same one are worked on one after another, as they were stored
+	Job    string // "rpl_…": the replay by filter that made it
 
 	// Expand and Poll
 	Subscription string

@@ -100,6 +100,11 @@ func (s *Store) append(c *conn, b forward.Batch, p batchPlan) ([]forward.Task, e
 			return nil, err
 		}
 	}
+	if b.Replay != nil {
+		if err := moveReplay(c, b.Replay); err != nil {
+			return nil, err
+		}
+	}
 	if m := b.Cursor; m != nil {
 		_, err := c.sql(`UPDATE subscription SET cursor = ? WHERE id = ?`).text(m.Cursor).text(m.Subscription).exec()
 		if err != nil {
@@ -115,7 +120,7 @@ func (s *Store) append(c *conn, b forward.Batch, p batchPlan) ([]forward.Task, e
 }
 
 // stillOurs reports, before anything is changed, whether the batch's leases are
-// held and its cursor is where it was, and when the finished tasks were due.
+// held and its cursor and replay are where they were, and when the finished tasks were due.
 func stillOurs(c *conn, b forward.Batch) ([]dueTime, error) {
 	dues := make([]dueTime, len(b.Finished))
 	for i, f := range b.Finished {
@@ -136,6 +141,11 @@ func stillOurs(c *conn, b forward.Batch) ([]dueTime, error) {
 		}
 		if found && now != m.From && now != m.Cursor {
 			return nil, fmt.Errorf("sqlite: subscription %s: %w", m.Subscription, forward.ErrCursorMoved)
+		}
+	}
+	if b.Replay != nil {
+		if err := replayThere(c, b.Replay); err != nil {
+			return nil, err
 		}
 	}
 	return dues, nil
@@ -242,6 +252,9 @@ func (s *Store) insertTask(c *conn, t *forward.Task, later bool) error {
 			VALUES (?, 'deliver', ?, ?, ?, ?, ?, ?, ?)`).
 			text(t.ID).text(t.Lane).int(dueAt(t.Due)).int(t.Lease).text(t.Event.ID).bool(later).bool(t.Replay).
 			int(int64(t.Tries)).exec()
+		if err == nil && t.Job != "" {
+			_, err = c.sql(`UPDATE task SET job = ? WHERE id = ?`).text(t.Job).text(t.ID).exec()
+		}
 		return err
 	}
 	if t.Kind == forward.Expand && t.Merge != "" {

@@ -37,5 +37,17 @@ SELECT 'payload ' || n || ' has no event' FROM payload WHERE n NOT IN (SELECT pa
 UNION ALL
 SELECT 'attempt ' || n || ' has no delivery' FROM attempt WHERE task NOT IN (SELECT id FROM task)
 UNION ALL
+SELECT 'delivery ' || id || ' waits for a replay that is not there' FROM task WHERE job <> '' AND status = 0 AND job NOT IN (SELECT id FROM replay)
+UNION ALL
+SELECT 'delivery ' || id || ' waits though its replay was cancelled' FROM task
+	WHERE job <> '' AND status = 0 AND lease = 0 AND job IN (SELECT id FROM replay WHERE state = 2)
+UNION ALL
+SELECT 'replay ' || id || ' runs and is never due' FROM replay WHERE state = 0 AND (due IS NULL OR ended IS NOT NULL)
+UNION ALL
+SELECT 'replay ' || id || ' has ended and is due' FROM replay WHERE state <> 0 AND (due IS NOT NULL OR ended IS NULL)
+UNION ALL
+SELECT 'replay ' || id || ' is done before its deliveries' FROM replay
+	WHERE state = 1 AND (selected_all = 0 OR id IN (SELECT job FROM task WHERE job <> '' AND status = 0))
+UNION ALL
 SELECT 'request ' || id || ' has no event' FROM inbound WHERE id NOT IN (SELECT id FROM event)
 LIMIT 20`

@@ -48,9 +48,14 @@ func (s *Store) finish(c *conn, o *forward.Outcome, headers [2]string) (held boo
 	if err != nil || n == 0 {
 		return false, err
 	}
-	state := stateOf(o.Status)
+	state, reason, attempt := stateOf(o.Status), o.Reason, c.db.LastInsertRowID()
+	if o.Task.Job != "" {
+		if state, reason, err = replayOutcome(c, o.Task.Job, state, reason); err != nil {
+			return false, err
+		}
+	}
 	st := c.sql(`UPDATE task SET lease = 0, tries = tries + 1, attempt = ?, status = ?, reason = ?, due = ? WHERE id = ?`).
-		int(c.db.LastInsertRowID()).int(state).text(o.Reason)
+		int(attempt).int(state).text(reason)
 	if state == pending {
 		st.int(dueAt(o.Due))
 	} else {
@@ -60,7 +65,7 @@ func (s *Store) finish(c *conn, o *forward.Outcome, headers [2]string) (held boo
 		return false, err
 	}
 	if state != pending {
-		if err := finishEvent(c, o.Task.Event.ID, state, o.Reason); err != nil {
+		if err := finishEvent(c, o.Task.Event.ID, state, reason); err != nil {
 			return false, err
 		}
 		if o.Task.Series != "" {
@@ -75,34 +80,42 @@ func (s *Store) finish(c *conn, o *forward.Outcome, headers [2]string) (held boo
 	return true, nil
 }
 
-// finishEvent gives an event the state that a delivery has reached. With several
-// deliveries it is the least finished of the newest one in each lane.
+// finishEvent gives an event the state that a delivery has reached.
 func finishEvent(c *conn, id string, state int64, reason string) error {
-	n, err := c.sql(`UPDATE event SET status = ?, reason = ? WHERE id = ? AND deliveries = 1`).
-		int(state).text(reason).text(id).exec()
-	if err != nil || n > 0 {
-		return err
+	if state == delivered || state == dead {
+		n, err := c.sql(`UPDATE event SET status = ?, reason = ? WHERE id = ? AND deliveries = 1`).
+			int(state).text(reason).text(id).exec()
+		if err != nil || n > 0 {
+			return err
+		}
 	}
+	return settleEvent(c, id)
+}
+
+// settleEvent gives an event the state that its deliveries make: pending as long
+// as one of them is, then the least finished of the newest one to each
+// destination. Those that were cancelled do not count, unless there is no other.
+func settleEvent(c *conn, id string) error {
 	newest := map[string]string{}
 	states := map[string]int64{}
 	reasons := map[string]string{}
-	err = eachDelivery(c, id, `id, lane, status, reason`, func(r row) error {
-		task, lane := r.text(0), r.text(1)
-		if task > newest[lane] {
-			newest[lane], states[lane], reasons[lane] = task, r.int(2), r.text(3)
+	waits := false
+	err := eachDelivery(c, id, `id, lane, status, reason`, func(r row) error {
+		task, to, state := r.text(0), mainLane(r.text(1)), r.int(2)
+		waits = waits || state == pending
+		older := newest[to]
+		if old := states[to]; older == "" || (state == cancelled) == (old == cancelled) && task > older || old == cancelled && state != cancelled {
+			newest[to], states[to], reasons[to] = task, state, r.text(3)
 		}
 		return nil
 	})
-	if err != nil {
-		return err
+	if err != nil || waits {
+		return err // it is pending already
 	}
-	state, reason = delivered, ""
-	for lane, s := range states {
-		if s == pending {
-			return nil // as it is
-		}
-		if s == dead {
-			state, reason = dead, reasons[lane]
+	state, reason := int64(delivered), ""
+	for to, s := range states {
+		if s != delivered {
+			state, reason = dead, reasons[to]
 		}
 	}
 	_, err = c.sql(`UPDATE event SET status = ?, reason = ? WHERE id = ?`).int(state).text(reason).text(id).exec()

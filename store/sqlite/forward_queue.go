@@ -19,6 +19,9 @@ func (s *Store) startLeases(c *conn) error {
 	if _, err := c.sql(`UPDATE task SET lease = 0 WHERE lease <> 0`).exec(); err != nil {
 		return err
 	}
+	if err := endAllCancelled(c); err != nil {
+		return err
+	}
 	_, err := c.sql(`UPDATE lease SET token = token + ? RETURNING token`).int(leaseStep).
 		one(func(r row) { s.lease = r.int(0) - leaseStep })
 	return err
@@ -126,8 +129,8 @@ func (s *Store) claim(c *conn, r forward.ClaimRequest) ([]forward.Task, error) {
 		token = s.nextLease()
 	)
 	err = c.sql(`SELECT t.id, t.kind, t.due, t.tries, t.replay, t.subscription, t.thin, t.merge, t.series,
-			length(p.payload), length(p.raw), ` + eventColumns + `
-		FROM (SELECT id, kind, due, tries, replay, subscription, thin, merge, event, series FROM task INDEXED BY task_due
+			length(p.payload), length(p.raw), t.job, ` + eventColumns + `
+		FROM (SELECT id, kind, due, tries, replay, subscription, thin, merge, event, series, job FROM task INDEXED BY task_due
 			WHERE lane = ? AND lease = 0 AND due IS NOT NULL AND due <= ? ORDER BY due, id LIMIT ?) t
 		LEFT JOIN event e ON e.id = t.event
 		LEFT JOIN payload p ON p.n = e.payload
@@ -143,7 +146,7 @@ func (s *Store) claim(c *conn, r forward.ClaimRequest) ([]forward.Task, error) {
 				if bytes += row.int(9) + row.int(10); bytes > r.Bytes && r.Bytes > 0 && len(tasks) > 0 {
 					return errEnough
 				}
-				t.Event = readEvent(row, 11)
+				t.Job, t.Event = row.text(11), readEvent(row, 12)
 			} else if bytes += int64(len(t.Thin)); bytes > r.Bytes && r.Bytes > 0 && len(tasks) > 0 {
 				return errEnough
 			}
@@ -164,10 +167,19 @@ func (s *Store) claim(c *conn, r forward.ClaimRequest) ([]forward.Task, error) {
 // Release implements [forward.Queue].
 func (s *Store) Release(ctx context.Context, tasks []forward.Task) error {
 	return s.write(ctx, func(c *conn) error {
+		var replays []string
 		for i := range tasks {
 			_, err := c.sql(`UPDATE task SET lease = 0 WHERE id = ? AND lease = ? AND lease <> 0`).
 				text(tasks[i].ID).int(tasks[i].Lease).exec()
 			if err != nil {
+				return err
+			}
+			if job := tasks[i].Job; job != "" && !slices.Contains(replays, job) {
+				replays = append(replays, job)
+			}
+		}
+		for _, job := range replays {
+			if err := endCancelled(c, job); err != nil {
 				return err
 			}
 		}

@@ -78,6 +78,7 @@ const (
 	pending   = 0 // or paused, when its lane is
 	delivered = 1
 	dead      = 2
+	cancelled = 3 // deliveries only
 )
 
 func stateOf(s forward.Status) int64 {
@@ -86,6 +87,8 @@ func stateOf(s forward.Status) int64 {
 		return delivered
 	case forward.Dead:
 		return dead
+	case forward.Cancelled:
+		return cancelled
 	default:
 		return pending // Pending, and Paused, which the lane says
 	}
@@ -97,6 +100,8 @@ func statusOf(state int64, paused bool) forward.Status {
 		return forward.Delivered
 	case state == dead:
 		return forward.Dead
+	case state == cancelled:
+		return forward.Cancelled
 	case paused:
 		return forward.Paused
 	}
