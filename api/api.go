@@ -67,12 +67,24 @@ type Deployments interface {
 
 // Forwarder is what the API needs of [forward.Forwarder].
 type Forwarder interface {
+	Replayer
 	Event(ctx context.Context, id string) (forward.Record, error)
 	Events(ctx context.Context, q forward.Query) iter.Seq2[forward.Record, error]
-	Replay(ctx context.Context, id string) (forward.Delivery, error)
+	Delivery(ctx context.Context, id string) (forward.Delivery, error)
 	SendExample(ctx context.Context, environment, trigger, account string) (forward.Record, error)
 	Paused(ctx context.Context, environment string) (reason string, since time.Time, err error)
 	Stats() forward.Stats
+}
+
+// Replayer is what the API needs of [forward.Forwarder] to send again.
+type Replayer interface {
+	Replay(ctx context.Context, id string) (forward.Delivery, error)
+	ReplayDelivery(ctx context.Context, id string) (forward.Delivery, error)
+	Count(ctx context.Context, q forward.Query) (int, error)
+	ReplayAll(ctx context.Context, q forward.Query) (id string, err error)
+	ReplayJob(ctx context.Context, id string) (forward.ReplayJob, error)
+	Replays(ctx context.Context, q forward.ReplaysQuery) iter.Seq2[forward.ReplayJob, error]
+	CancelReplay(ctx context.Context, id string) error
 }
 
 var (

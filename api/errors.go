@@ -28,6 +28,7 @@ const (
 	CodeManaged             = "managed"
 	CodeNoApp               = "no_app"
 	CodeIdempotencyConflict = "idempotency_conflict"
+	CodeTooManyReplays      = "too_many_replays"
 	CodeBodyTooLarge        = "body_too_large"
 	CodeInternal            = "internal"
 	CodeProviderUnavailable = "provider_unavailable"
@@ -81,6 +82,7 @@ func translate(err error) error {
 	var (
 		settings *deployment.InvalidError
 		request  *auth.RequestError
+		replay   *forward.QueryError
 		input    *auth.InputError
 		retry    *connector.RetryError
 	)
@@ -89,6 +91,10 @@ func translate(err error) error {
 		return refused(settings)
 	case errors.As(err, &request):
 		return invalid(request.Field, "%s", request.Problem)
+	case errors.As(err, &replay):
+		return badBody(replay.Field, "%s %s", replay.Field, replay.Problem)
+	case errors.Is(err, forward.ErrTooManyReplays):
+		return fail(http.StatusConflict, CodeTooManyReplays, "", "%s", bare(err))
 	case errors.As(err, &input):
 		return refusedInput(input)
 	case errors.Is(err, auth.ErrRedirect):

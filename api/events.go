@@ -64,8 +64,8 @@ func (a *api) ownEvent(c *call) (forward.Record, error) {
 	return found, err
 }
 
-// replay serves POST /events/{id}/replay.
-func (a *api) replay(c *call) (answer, error) {
+// replayEvent serves POST /events/{id}/replay.
+func (a *api) replayEvent(c *call) (answer, error) {
 	if err := a.noBody(c); err != nil {
 		return answer{}, err
 	}

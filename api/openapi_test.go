@@ -254,9 +254,18 @@ func TestDocumentHasEveryParameter(t *testing.T) {
 
 // fill puts values into the parameters of a path.
 func fill(path, connection, event string) string {
+	return fillAll(path, connection, event, "dlv_01KATE9W1B6S0Z3YV8K5QH2T4G", "rpl_01KATE9W1B6S0Z3YV8K5QH2T4G")
+}
+
+func fillAll(path, connection, event, delivery, replay string) string {
 	path = strings.ReplaceAll(path, "{connector}", "shop")
-	if strings.HasPrefix(path, "/connections/") {
+	switch {
+	case strings.HasPrefix(path, "/connections/"):
 		return strings.ReplaceAll(path, "{id}", connection)
+	case strings.HasPrefix(path, "/deliveries/"):
+		return strings.ReplaceAll(path, "{id}", delivery)
+	case strings.HasPrefix(path, "/replays/"):
+		return strings.ReplaceAll(path, "{id}", replay)
 	}
 	return strings.ReplaceAll(path, "{id}", event)
 }
@@ -272,7 +281,9 @@ func bodyFor(r api.Route) string {
 		return `{"trigger":"shop.order.placed"}`
 	case "PUT /apps/{connector}":
 		return `{"client_id":"mine","client_secret":"s","fields":{"signing_secret":"x"}}`
-	case "POST /api-key", "POST /events/{id}/replay":
+	case "POST /replays":
+		return `{"status":"dead"}`
+	case "POST /api-key", "POST /events/{id}/replay", "POST /deliveries/{id}/replay":
 		return `{}`
 	}
 	return ""

@@ -67,14 +67,19 @@ func TestAnotherEnvironmentsIDs(t *testing.T) {
 	t.Parallel()
 	in := install(t)
 	conn, ev := in.connect(t, in.devKey, "user-1"), in.example(t, in.devKey)
+	long := strings.Repeat("x", 4000)
 	const noConn, noEvent = "conn_01KATE9W1B6S0Z3YV8K5QH2T4G", "evt_01KATE9W1B6S0Z3YV8K5QH2T4G"
+	const noDelivery, noReplay = "dlv_01KATE9W1B6S0Z3YV8K5QH2T4G", "rpl_01KATE9W1B6S0Z3YV8K5QH2T4G"
+	var job api.Replay
+	in.call(t, "POST", "/replays", in.devKey, `{"status":"dead"}`).json(t, &job)
+	dlv := ev.Deliveries[0].ID
 	for _, r := range api.Routes() {
 		if !strings.Contains(r.Path, "{id}") {
 			continue
 		}
 		var told []string
-		for _, ids := range [][2]string{{conn.ID, ev.ID}, {noConn, noEvent}, {"x", "x"}, {"..%2fx", "%00"}, {ev.ID, conn.ID}, {strings.Repeat("x", 4000), strings.Repeat("x", 4000)}} {
-			got := in.call(t, r.Method, fill(r.Path, ids[0], ids[1]), in.key, bodyFor(r))
+		for _, ids := range [][4]string{{conn.ID, ev.ID, dlv, job.ID}, {noConn, noEvent, noDelivery, noReplay}, {"x", "x", "x", "x"}, {"..%2fx", "%00", "..%2fx", "%00"}, {ev.ID, conn.ID, ev.ID, dlv}, {long, long, long, long}} {
+			got := in.call(t, r.Method, fillAll(r.Path, ids[0], ids[1], ids[2], ids[3]), in.key, bodyFor(r))
 			if got.status != 404 || got.code() != "not_found" {
 				t.Errorf("%s %s with %.40q: %d %s", r.Method, r.Path, ids, got.status, got.body)
 			}
@@ -89,6 +94,15 @@ func TestAnotherEnvironmentsIDs(t *testing.T) {
 		if told[0] != told[1] {
 			t.Errorf("%s %s tells another environment's id from one that does not exist: %s, %s", r.Method, r.Path, told[0], told[1])
 		}
+	}
+	var replays api.List[api.Replay]
+	in.get(t, "/replays", &replays)
+	if len(replays.Items) != 0 {
+		t.Errorf("the list shows another environment's: %+v", replays)
+	}
+	in.call(t, "GET", "/replays/"+job.ID, in.devKey, "").json(t, &job)
+	if job.State != "running" {
+		t.Errorf("the other environment's replay was cancelled: %+v", job)
 	}
 	var c api.List[api.Connection]
 	in.get(t, "/connections", &c)

@@ -156,6 +156,38 @@ type Attempt struct {
 	Response       string      `json:"response"` // its beginning
 }
 
+// Replay sends events again that a filter selects.
+type Replay struct {
+	ID          string       `json:"id"`
+	State       string       `json:"state"`            // "running", "done" or "cancelled"
+	Reason      string       `json:"reason,omitempty"` // why it was cancelled
+	Filter      ReplayFilter `json:"filter"`
+	Selected    int          `json:"selected"`    // events that it has come to so far
+	Queued      int          `json:"queued"`      // deliveries that wait or are being tried
+	Delivered   int          `json:"delivered"`   // deliveries
+	Dead        int          `json:"dead"`        // deliveries
+	Cancelled   int          `json:"cancelled"`   // deliveries that ended because it was cancelled
+	Undecodable int          `json:"undecodable"` // events that still cannot be decoded, or that nobody wants
+	CreatedAt   time.Time    `json:"created_at"`
+	EndedAt     *time.Time   `json:"ended_at,omitempty"`
+}
+
+// ReplayFilter is what a Replay selects.
+type ReplayFilter struct {
+	Connector  string     `json:"connector,omitempty"`
+	Trigger    string     `json:"trigger,omitempty"`
+	Account    string     `json:"account,omitempty"`
+	Connection string     `json:"connection,omitempty"`
+	Status     string     `json:"status,omitempty"` // "dead" or "delivered"; absent: both
+	Since      *time.Time `json:"since,omitempty"`  // received at or after
+	Until      time.Time  `json:"until"`            // received before; at the latest when it was asked for
+}
+
+// ReplayCount is the answer to POST /replays with dry_run.
+type ReplayCount struct {
+	Count int `json:"count"` // events that would be replayed now
+}
+
 // App is the Environment's own registration at a provider. Its secrets are never shown.
 type App struct {
 	Connector   string            `json:"connector"`
