@@ -2,11 +2,13 @@
 // private networks. The check is made when a connection is dialled, on the
 // address that the resolver really gave, so a name that changes its mind between
 // check and use (DNS rebinding) gains nothing. forward and connector sessions use
-// it; start with [Transport].
+// it; start with [New].
 package dialguard
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -25,26 +27,82 @@ import (
 // through the errors of net and net/http.
 var ErrRefused = errors.New("address refused")
 
-// Transport returns an HTTP transport whose connections are guarded, tuned for
-// many requests to each of many hosts. It follows no proxy of the environment,
-// because then only the proxy's address would be checked.
-func Transport(allowPrivate bool) *http.Transport {
-	return transport(&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}, allowPrivate)
+// Config of a guarded transport. The zero value reaches public addresses alone.
+type Config struct {
+	// AllowPrivate permits private and loopback addresses, too.
+	AllowPrivate bool
+
+	// Proxy that the operator has set: every connection is a tunnel through it,
+	// made with CONNECT. See [CheckProxy] for what it may be. Proxies of the
+	// environment are never used.
+	Proxy *url.URL
+
+	// RootCAs that certificates of servers, and of an https proxy, are verified
+	// with. Defaults to those of the system.
+	RootCAs *x509.CertPool
+
+	// Certificate that is shown to servers that ask for one.
+	Certificate *tls.Certificate
+
+	// MaxIdle is how many connections are kept for later. Defaults to 2048.
+	MaxIdle int
+
+	// Resolver of host names. Defaults to net.DefaultResolver.
+	Resolver *net.Resolver
 }
 
-func transport(d *net.Dialer, allowPrivate bool) *http.Transport {
-	d.ControlContext = Control(allowPrivate)
-	return &http.Transport{
-		DialContext:            d.DialContext,
+const (
+	defaultMaxIdle = 2048
+	dialTimeout    = 10 * time.Second
+	tlsTimeout     = 10 * time.Second
+)
+
+// New returns an HTTP transport whose connections are guarded, tuned for many
+// requests to each of many hosts. Each host name has connections of its own:
+// net/http neither lets HTTP/2 reuse one for another name that its certificate
+// has, nor follows Alt-Svc, so every new name is judged.
+func New(cfg Config) *http.Transport {
+	d := &net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second, Resolver: cfg.Resolver}
+	dial := d.DialContext
+	if cfg.Proxy == nil {
+		d.ControlContext = Control(cfg.AllowPrivate)
+	} else {
+		dial = newTunnel(cfg, d).DialContext
+	}
+	return transport(cfg, dial)
+}
+
+func transport(cfg Config, dial func(context.Context, string, string) (net.Conn, error)) *http.Transport {
+	if cfg.MaxIdle <= 0 {
+		cfg.MaxIdle = defaultMaxIdle
+	}
+	t := &http.Transport{
+		DialContext:            dial,
 		ForceAttemptHTTP2:      true,
 		DisableCompression:     true, // a compressed answer could be any size
-		MaxIdleConns:           2048,
+		MaxIdleConns:           cfg.MaxIdle,
 		MaxIdleConnsPerHost:    64,
 		IdleConnTimeout:        90 * time.Second,
-		TLSHandshakeTimeout:    10 * time.Second,
+		TLSHandshakeTimeout:    tlsTimeout,
 		ExpectContinueTimeout:  time.Second,
 		MaxResponseHeaderBytes: 64 << 10,
+		TLSClientConfig:        &tls.Config{RootCAs: cfg.RootCAs, MinVersion: tls.VersionTLS12},
 	}
+	if cfg.Certificate != nil {
+		ShowCertificate(t, cfg.Certificate)
+	}
+	return t
+}
+
+// ShowCertificate makes a transport that has not been used yet show c to every
+// server that asks for a certificate, also to one whose list of authorities does
+// not name the issuer: its refusal says more than an empty answer would.
+func ShowCertificate(t *http.Transport, c *tls.Certificate) {
+	if t.TLSClientConfig == nil {
+		t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	t.TLSClientConfig.Certificates = nil
+	t.TLSClientConfig.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return c, nil }
 }
 
 // Control is for net.Dialer.ControlContext.
@@ -69,18 +127,21 @@ func CheckAddr(ip netip.Addr, allowPrivate bool) error {
 	if !ip.IsValid() {
 		return fmt.Errorf("%w: no address", ErrRefused)
 	}
-	if slices.ContainsFunc(append(embedded(ip), ip), metadata) {
+	inner := embedded(ip)
+	if slices.ContainsFunc(append(inner, ip), metadata) || endsInMetadata(ip) {
 		return fmt.Errorf("%w: %s leads to a cloud metadata or link-local address", ErrRefused, ip)
 	}
 	if allowPrivate {
 		return nil
 	}
-	judged := ip
+	judged := append(inner, ip)
 	if nat64.Contains(ip) { // how a host with IPv6 alone reaches IPv4
-		judged = embedded(ip)[0]
+		judged = inner
 	}
-	if err := guardian().SafeAddr(judged); err != nil {
-		return fmt.Errorf("%w: %s is on a %s network", ErrRefused, ip, kind(judged))
+	for _, one := range judged {
+		if err := guardian().SafeAddr(one); err != nil {
+			return fmt.Errorf("%w: %s is on a %s network", ErrRefused, ip, kind(one))
+		}
 	}
 	return nil
 }

@@ -1,7 +1,6 @@
 package dialguard
 
 import (
-	"context"
 	"errors"
 	"net"
 	"net/http"
@@ -11,9 +10,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
-
-	"golang.org/x/net/dns/dnsmessage"
 )
 
 func TestCheckAddr(t *testing.T) {
@@ -53,6 +49,28 @@ func TestCheckAddr(t *testing.T) {
 		{"metadata, Teredo", "2001:0:1234:5678:0:0:5601:5601", false, false},
 		{"metadata, ISATAP", "fd00::5efe:a9fe:a9fe", false, false},
 		{"metadata, compatible", "::169.254.169.254", false, false},
+		{"metadata, translated", "::ffff:0:a9fe:a9fe", false, false},
+		{"link-local, translated", "::ffff:0:a9fe:1", false, false},
+		{"metadata, ISATAP, universal bit", "2606:2800::200:5efe:a9fe:a9fe", false, false},
+		{"private, ISATAP", "2606:2800::5efe:a00:1", false, true},
+		{"metadata, 6to4 and mapped", "2002:a9fe:a9fe::a9fe:a9fe", false, false},
+		{"metadata, Teredo, as its server", "2001:0:a9fe:a9fe::", false, false},
+		{"metadata, NAT64 of a network's own prefix", "2606:2800:64::a9fe:a9fe", false, false},
+		{"metadata of Alibaba, NAT64", "64:ff9b::6464:64c8", false, false},
+		{"metadata of Azure, NAT64 of a network's own prefix", "2606:2800:64::a83f:8110", false, false},
+		{"metadata of containers, 6to4", "2002:a9fe:aa02::1", false, false},
+		{"metadata of EKS", "169.254.170.23", false, false},
+		{"metadata of EKS over IPv6", "fd00:ec2::23", false, false},
+		{"DNS of AWS over IPv6", "fd00:ec2::253", false, false},
+		{"metadata of Google over IPv6", "fd20:ce::254", false, false},
+		{"metadata of Oracle over IPv6", "fd00:c1::a9fe:a9fe", false, false},
+		{"metadata of Linode over IPv6", "fd00:a9fe:a9fe::1", false, false},
+		{"metadata of Scaleway over IPv6", "fd00:42::42", false, false},
+		{"metadata of Volcano Engine", "100.96.0.96", false, false},
+		{"site-local", "fec0::1", false, true},
+		{"loopback, compatible", "::7f00:1", false, true},
+		{"documentation", "2001:db8::1", false, true},
+		{"multicast IPv6", "ff02::1", false, true},
 		{"metadata of AWS over IPv6", "fd00:ec2::254", false, false},
 		{"metadata of Alibaba", "100.100.100.200", false, false},
 		{"metadata of Azure", "168.63.129.16", false, false},
@@ -121,16 +139,15 @@ func TestTransportJudgesWhatTheResolverGave(t *testing.T) {
 	_, port, _ := net.SplitHostPort(server.Listener.Addr().String())
 	for _, row := range []struct {
 		name  string
-		addr  [4]byte
+		addr  string
 		allow bool
 		ok    bool
 	}{
-		{"rebound to loopback", [4]byte{127, 0, 0, 1}, false, false},
-		{"loopback, allowed", [4]byte{127, 0, 0, 1}, true, true},
-		{"rebound to metadata, private allowed", [4]byte{169, 254, 169, 254}, true, false},
+		{"rebound to loopback", "127.0.0.1", false, false},
+		{"loopback, allowed", "127.0.0.1", true, true},
+		{"rebound to metadata, private allowed", "169.254.169.254", true, false},
 	} {
-		d := &net.Dialer{Timeout: 5 * time.Second, Resolver: resolver(row.addr)}
-		tr := transport(d, row.allow)
+		tr := New(Config{AllowPrivate: row.allow, Resolver: newNames(t, host("receiver.example", row.addr)).resolver()})
 		req, _ := http.NewRequest(http.MethodPost, "http://receiver.example:"+port, nil)
 		before := asked.Load()
 		res, err := tr.RoundTrip(req)
@@ -149,57 +166,7 @@ func TestTransportJudgesWhatTheResolverGave(t *testing.T) {
 
 func TestTransportFollowsNoProxy(t *testing.T) {
 	t.Parallel()
-	if Transport(false).Proxy != nil {
+	if New(Config{}).Proxy != nil {
 		t.Error("a proxy would hide the address that is really called")
 	}
-}
-
-// resolver answers every question for an IPv4 address with addr.
-func resolver(addr [4]byte) *net.Resolver {
-	return &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
-		client, server := net.Pipe()
-		go func() {
-			defer server.Close()
-			for {
-				head := make([]byte, 2) // over a stream: two bytes of length first
-				if _, err := readFull(server, head); err != nil {
-					return
-				}
-				question := make([]byte, int(head[0])<<8|int(head[1]))
-				if _, err := readFull(server, question); err != nil {
-					return
-				}
-				var m dnsmessage.Message
-				if m.Unpack(question) != nil {
-					return
-				}
-				m.Response, m.Additionals = true, nil
-				if q := m.Questions[0]; q.Type == dnsmessage.TypeA {
-					m.Answers = []dnsmessage.Resource{{
-						Header: dnsmessage.ResourceHeader{Name: q.Name, Type: q.Type, Class: q.Class},
-						Body:   &dnsmessage.AResource{A: addr},
-					}}
-				}
-				answer, err := m.Pack()
-				if err != nil {
-					return
-				}
-				if _, err := server.Write(append([]byte{byte(len(answer) >> 8), byte(len(answer))}, answer...)); err != nil {
-					return
-				}
-			}
-		}()
-		return client, nil
-	}}
-}
-
-func readFull(c net.Conn, b []byte) (int, error) {
-	for n := 0; n < len(b); {
-		k, err := c.Read(b[n:])
-		if err != nil {
-			return n, err
-		}
-		n += k
-	}
-	return len(b), nil
 }
