@@ -2,6 +2,7 @@ package interactor
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -15,6 +16,7 @@ import (
 	"github.com/interactorhq/interactor/connector"
 	"github.com/interactorhq/interactor/deployment"
 	"github.com/interactorhq/interactor/forward"
+	"github.com/interactorhq/interactor/internal/dialguard"
 	"github.com/interactorhq/interactor/seal"
 	"github.com/interactorhq/interactor/subscription"
 	"github.com/interactorhq/interactor/trigger"
@@ -95,11 +97,21 @@ type Config struct {
 	// metadata addresses stay refused.
 	AllowPrivateNetworks bool
 
+	// Proxy that all requests go through: deliveries, their OAuth2 token addresses,
+	// and the calls of the default HTTPClient to providers. See
+	// forward.Config.Proxy. Proxies of the environment are ignored. Defaults to none.
+	Proxy *url.URL
+
+	// RootCAs are the authorities that the servers of those requests are verified
+	// with, for installations with one of their own; add it to
+	// x509.SystemCertPool. Defaults to those of the system.
+	RootCAs *x509.CertPool
+
 	// Limits bound memory, concurrency and retention. The zero value is right for most.
 	Limits forward.Limits
 
 	// HTTPClient makes the calls to providers. Defaults to one with a 30 s timeout
-	// that refuses what AllowPrivateNetworks says.
+	// that refuses what AllowPrivateNetworks says and uses Proxy and RootCAs.
 	HTTPClient *http.Client
 
 	Logger *slog.Logger     // Defaults to slog.Default()
@@ -186,6 +198,9 @@ func (cfg *Config) check() (reg *connector.Registry, keeper seal.Keeper, err err
 			keeper, err = seal.NewRing(cfg.SealingKeys)
 			p.addErr("SealingKeys: ", err)
 		}
+	}
+	if cfg.Proxy != nil {
+		p.addErr("Proxy ", dialguard.CheckProxy(cfg.Proxy))
 	}
 	if len(cfg.Connectors) == 0 {
 		p.add("Connectors is empty: give at least one, such as gmail.New(gmail.Config{…})")

@@ -67,7 +67,7 @@ func New(cfg Config) (*Interactor, error) {
 		cfg.Now = time.Now
 	}
 	if cfg.HTTPClient == nil {
-		cfg.HTTPClient = &http.Client{Timeout: 30 * time.Second, Transport: dialguard.Transport(cfg.AllowPrivateNetworks)}
+		cfg.HTTPClient = &http.Client{Timeout: 30 * time.Second, Transport: dialguard.New(dialguard.Config{AllowPrivate: cfg.AllowPrivateNetworks, Proxy: cfg.Proxy, RootCAs: cfg.RootCAs})}
 	}
 	reg, keeper, err := cfg.check()
 	if err != nil {
@@ -115,7 +115,7 @@ func New(cfg Config) (*Interactor, error) {
 		PublicURL: cfg.PublicURL, DefaultEnvironment: defaultEnvironment,
 		Directory: in.directory(),
 		OnEvent:   cfg.OnEvent, Notify: cfg.Notify,
-		AllowPrivateNetworks: cfg.AllowPrivateNetworks, Limits: cfg.Limits,
+		AllowPrivateNetworks: cfg.AllowPrivateNetworks, Proxy: cfg.Proxy, RootCAs: cfg.RootCAs, Limits: cfg.Limits,
 		Logger: cfg.Logger, Now: cfg.Now,
 	})
 	if err != nil {

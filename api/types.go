@@ -86,14 +86,15 @@ type Connection struct {
 }
 
 // Forwarding is what is in force in the Environment: the members of its settings
-// (see [forward.Settings]) and these. Header value and signing secrets are never in it.
+// (see [forward.Settings]) and these. Secrets are never in it.
 type Forwarding struct {
-	Settings       forward.Settings
-	HeaderValueSet bool   // a header value is set
-	From           string // "deployment", "environment" (its own) or "none"
-	Managed        bool   // read-only: the program or its config file has them
-	Paused         bool   // deliveries wait until they are resumed
-	PausedReason   string // why
+	Settings           forward.Settings
+	HeaderValueSet     bool      // a header value is set
+	CertificateExpires time.Time // end of the client certificate; zero: there is none
+	From               string    // "deployment", "environment" (its own) or "none"
+	Managed            bool      // read-only: the program or its config file has them
+	Paused             bool      // deliveries wait until they are resumed
+	PausedReason       string    // why
 }
 
 // MarshalJSON writes the members of Settings and the others beside each other.
@@ -103,12 +104,13 @@ func (f Forwarding) MarshalJSON() ([]byte, error) {
 		return nil, err
 	}
 	rest, err := json.Marshal(struct {
-		HeaderValueSet bool   `json:"header_value_set"`
-		From           string `json:"from"`
-		Managed        bool   `json:"managed"`
-		Paused         bool   `json:"paused"`
-		PausedReason   string `json:"paused_reason,omitempty"`
-	}{f.HeaderValueSet, f.From, f.Managed, f.Paused, f.PausedReason})
+		HeaderValueSet     bool      `json:"header_value_set"`
+		CertificateExpires time.Time `json:"client_certificate_expires_at,omitzero"`
+		From               string    `json:"from"`
+		Managed            bool      `json:"managed"`
+		Paused             bool      `json:"paused"`
+		PausedReason       string    `json:"paused_reason,omitempty"`
+	}{f.HeaderValueSet, f.CertificateExpires, f.From, f.Managed, f.Paused, f.PausedReason})
 	if err != nil {
 		return nil, err
 	}

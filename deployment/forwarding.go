@@ -25,13 +25,13 @@ const (
 
 // Forwarding is what applies to a deployment or environment.
 type Forwarding struct {
-	Settings forward.Settings // header value and signing secrets included
+	Settings forward.Settings // secrets included
 	From     Source
 	Managed  bool // they belong to the program and are read-only ([ErrManaged])
 }
 
 // Forwarding returns the settings that apply to a deployment or environment,
-// header value and signing secrets included.
+// secrets included.
 func (s *Service) Forwarding(ctx context.Context, id string) (Forwarding, error) {
 	owner, err := s.owner(ctx, id)
 	if err != nil {
@@ -226,6 +226,11 @@ func (s *Service) revise(ctx context.Context, owner string, edit func(c *content
 		if f := after.current(s.now()); !f.IsZero() && !after.unchecked && !after.sameSettings(&before) {
 			if err := check(f, s.cfg.Check); err != nil {
 				return err
+			}
+			if f.ClientCertificate != before.settings.ClientCertificate {
+				if err := checkExpiry(f, s.now()); err != nil {
+					return err
+				}
 			}
 		}
 		next, err := s.encode(ctx, after)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/interactorhq/interactor/deployment"
 	"github.com/interactorhq/interactor/forward"
+	"github.com/interactorhq/interactor/internal/catest"
 	"github.com/interactorhq/interactor/seal"
 	"github.com/interactorhq/interactor/trigger"
 	"github.com/interactorhq/interactor/webhook"
@@ -24,9 +25,14 @@ func full(t testing.TB) forward.Settings {
 		URL: url, HeaderKey: "X-Acme-Token", HeaderValue: "s3cr3t",
 		Triggers: []trigger.Filter{{Trigger: "gmail.email.sent"}, {Trigger: "gmail.email.labeled", Params: map[string]string{"label": "Invoices"}}},
 		Secrets:  []string{webhook.NewSecret(), webhook.NewSecret()},
+		OAuth2: &forward.OAuth2{
+			TokenURL: "https://login.example.com/token", ClientID: "acme", ClientSecret: "0auth2-s3cr3t",
+			Scopes: []string{"events.write", "x"}, Audience: "https://app.example.com",
+		},
 		Raw:      true, Retry: []time.Duration{5 * time.Second, 5 * time.Minute}, Timeout: 7 * time.Second,
 		RateLimit: 0.5, Concurrency: 3, Ordered: true, PauseAfter: 48 * time.Hour,
 	}
+	f.ClientCertificate, f.ClientKey = catest.New(t).ClientUntil("acme", newClock().Now().Add(time.Hour))
 	for i, v := 0, reflect.ValueOf(f); i < v.NumField(); i++ {
 		if v.Field(i).IsZero() {
 			t.Fatalf("forward.Settings.%s is new: give it a value here, and keep it in what is stored", v.Type().Field(i).Name)
@@ -365,5 +371,79 @@ func TestSealedToItsRecord(t *testing.T) {
 	}
 	if _, err := r.Forwarding(t.Context(), b.ID); !errors.Is(err, seal.ErrDamaged) {
 		t.Errorf("secrets that were moved to another record: %v, want seal.ErrDamaged", err)
+	}
+}
+
+// What is secret of a destination stands in the file only sealed, and what is
+// read of it can be changed without changing what is in force.
+func TestSecretsOfADestinationAreSealed(t *testing.T) {
+	t.Parallel()
+	r := newRoom(t, deployment.Config{Default: true})
+	want := full(t)
+	if err := r.SetForwarding(t.Context(), "", want); err != nil {
+		t.Fatal(err)
+	}
+	stored, err := r.store.OwnForwarding(t.Context(), deployment.DefaultDeployment)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := string(stored.Public) + string(stored.Sealed)
+	body := strings.Split(want.ClientKey, "\n")[1] // a line of the key itself
+	for _, secret := range append(slices.Clone(want.Secrets), want.HeaderValue, want.OAuth2.ClientSecret, body, "PRIVATE KEY") {
+		if strings.Contains(file, secret) {
+			t.Errorf("%q is readable in what is stored", secret)
+		}
+	}
+	if !strings.Contains(string(stored.Public), "BEGIN CERTIFICATE") || !strings.Contains(string(stored.Public), want.OAuth2.TokenURL) {
+		t.Error("what is no secret is not in the public part")
+	}
+	got := r.forwarding(t, "").Settings
+	got.OAuth2.ClientSecret, got.OAuth2.Scopes[0] = "changed", "changed"
+	if again := r.forwarding(t, "").Settings; !same(again, want) {
+		t.Error("changing what was returned changed what is in force")
+	}
+	if _, err := r.EditForwarding(t.Context(), "", func(f *forward.Settings) error { f.OAuth2.Scopes[0] = "other"; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if again := r.forwarding(t, "").Settings; again.OAuth2.Scopes[0] != "other" || again.OAuth2.ClientSecret != want.OAuth2.ClientSecret || again.ClientKey != want.ClientKey {
+		t.Error("editing a scope in place was lost, or the secrets with it")
+	}
+	f := r.forwarding(t, "").Settings
+	f.OAuth2, f.ClientCertificate, f.ClientKey = nil, "", ""
+	if err := r.SetForwarding(t.Context(), "", f); err != nil {
+		t.Fatal(err)
+	}
+	if again := r.forwarding(t, "").Settings; !same(again, f) {
+		t.Error("certificate and oauth2 could not be removed")
+	}
+}
+
+// A certificate that is over cannot be set; one that ends later hinders nothing.
+func TestExpiredClientCertificate(t *testing.T) {
+	t.Parallel()
+	r := newRoom(t, deployment.Config{Default: true})
+	ca, ctx := catest.New(t), t.Context()
+	f := settings(url, "a.b")
+	f.ClientCertificate, f.ClientKey = ca.ClientUntil("acme", r.clock.Now().Add(-time.Second))
+	refused := func(what string, err error) {
+		t.Helper()
+		var problems forward.Problems
+		if !errors.As(err, &problems) || len(problems) != 1 || problems[0].Field != "client_certificate" || !strings.Contains(err.Error(), "expired at ") {
+			t.Errorf("%s with an expired certificate: %v", what, err)
+		}
+	}
+	refused("SetForwarding", r.SetForwarding(ctx, "", f))
+	_, err := r.Ensure(ctx, deployment.Spec{Organization: "Acme", Forwarding: f})
+	refused("Ensure", err)
+	f.ClientCertificate, f.ClientKey = ca.ClientUntil("acme", r.clock.Now().Add(time.Hour))
+	if err := r.SetForwarding(ctx, "", f); err != nil {
+		t.Fatal(err)
+	}
+	r.clock.advance(2 * time.Hour)
+	if err := r.AddTriggers(ctx, "", trigger.Filter{Trigger: "c.d"}); err != nil {
+		t.Errorf("AddTriggers after the certificate expired: %v", err)
+	}
+	if _, err := r.RotateSecret(ctx, "", time.Hour); err != nil {
+		t.Errorf("RotateSecret after the certificate expired: %v", err)
 	}
 }

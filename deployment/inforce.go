@@ -16,7 +16,7 @@ import (
 // made in this process is seen by the next call, one made in another process
 // after at most one second. Errors: [ErrNotFound], also for a deleted environment.
 //
-// The answer shares Triggers, Retry and Secrets with other callers: do not
+// The answer shares Triggers, Retry, OAuth2 and Secrets with other callers: do not
 // modify them.
 func (s *Service) SettingsInForce(ctx context.Context, environment string) (forward.Settings, error) {
 	environment, err := s.environment(ctx, environment)

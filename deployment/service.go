@@ -20,7 +20,7 @@ import (
 // Config of a [Service]. Store and Keeper are required. Package interactor fills it.
 type Config struct {
 	Store  Store
-	Keeper seal.Keeper // seals header values and signing secrets
+	Keeper seal.Keeper // seals the secrets of forwarding settings
 
 	// Check says what is wrong with settings: what their Validate finds, triggers
 	// and params that the catalogue does not have, addresses that may not be

@@ -37,12 +37,14 @@ type signing struct {
 // the JSON of forward.Settings: that one refuses members it does not know, and a
 // database must stay readable for the version before.
 type public struct {
-	URL       string          `json:"url,omitempty"`
-	HeaderKey string          `json:"header_key,omitempty"`
-	Triggers  []filter        `json:"triggers,omitempty"`
-	Raw       bool            `json:"raw,omitempty"`
-	Retry     []time.Duration `json:"retry,omitempty"`   // nanoseconds
-	Timeout   time.Duration   `json:"timeout,omitempty"` // nanoseconds
+	URL         string          `json:"url,omitempty"`
+	HeaderKey   string          `json:"header_key,omitempty"`
+	Certificate string          `json:"client_certificate,omitempty"`
+	OAuth2      *oauth2         `json:"oauth2,omitempty"`
+	Triggers    []filter        `json:"triggers,omitempty"`
+	Raw         bool            `json:"raw,omitempty"`
+	Retry       []time.Duration `json:"retry,omitempty"`   // nanoseconds
+	Timeout     time.Duration   `json:"timeout,omitempty"` // nanoseconds
 
 	RateLimit   float64       `json:"rate_limit,omitempty"`
 	Concurrency int           `json:"concurrency,omitempty"`
@@ -55,18 +57,31 @@ type filter struct {
 	Params  map[string]string `json:"params,omitempty"`
 }
 
+// oauth2 is forward.OAuth2 less its secret.
+type oauth2 struct {
+	TokenURL string   `json:"token_url"`
+	ClientID string   `json:"client_id"`
+	Scopes   []string `json:"scopes,omitempty"`
+	Audience string   `json:"audience,omitempty"`
+}
+
 type secret struct {
-	HeaderValue string    `json:"header_value,omitempty"`
-	Secrets     []signing `json:"secrets,omitempty"`
-	Given       bool      `json:"given,omitempty"`
+	HeaderValue  string    `json:"header_value,omitempty"`
+	ClientKey    string    `json:"client_key,omitempty"`
+	ClientSecret string    `json:"client_secret,omitempty"` // of oauth2
+	Secrets      []signing `json:"secrets,omitempty"`
+	Given        bool      `json:"given,omitempty"`
 }
 
 func (c *content) public() public {
 	p := public{
 		URL: c.settings.URL, HeaderKey: c.settings.HeaderKey, Raw: c.settings.Raw,
-		Retry: c.settings.Retry, Timeout: c.settings.Timeout,
+		Retry: c.settings.Retry, Timeout: c.settings.Timeout, Certificate: c.settings.ClientCertificate,
 		RateLimit: c.settings.RateLimit, Concurrency: c.settings.Concurrency,
 		Ordered: c.settings.Ordered, PauseAfter: c.settings.PauseAfter,
+	}
+	if o := c.settings.OAuth2; o != nil {
+		p.OAuth2 = &oauth2{TokenURL: o.TokenURL, ClientID: o.ClientID, Scopes: o.Scopes, Audience: o.Audience}
 	}
 	for _, f := range c.settings.Triggers {
 		p.Triggers = append(p.Triggers, filter(f))
@@ -75,7 +90,11 @@ func (c *content) public() public {
 }
 
 func (c *content) secret() secret {
-	return secret{HeaderValue: c.settings.HeaderValue, Secrets: c.secrets, Given: c.given}
+	s := secret{HeaderValue: c.settings.HeaderValue, ClientKey: c.settings.ClientKey, Secrets: c.secrets, Given: c.given}
+	if o := c.settings.OAuth2; o != nil {
+		s.ClientSecret = o.ClientSecret
+	}
+	return s
 }
 
 // equal reports whether writing b in the place of c would change nothing.
@@ -176,8 +195,11 @@ func (s *Service) decode(ctx context.Context, stored StoredForwarding) (content,
 	}
 	c.settings = forward.Settings{
 		URL: p.URL, HeaderKey: p.HeaderKey, HeaderValue: sec.HeaderValue, Raw: p.Raw,
-		Retry: p.Retry, Timeout: p.Timeout,
+		Retry: p.Retry, Timeout: p.Timeout, ClientCertificate: p.Certificate, ClientKey: sec.ClientKey,
 		RateLimit: p.RateLimit, Concurrency: p.Concurrency, Ordered: p.Ordered, PauseAfter: p.PauseAfter,
+	}
+	if o := p.OAuth2; o != nil {
+		c.settings.OAuth2 = &forward.OAuth2{TokenURL: o.TokenURL, ClientID: o.ClientID, ClientSecret: sec.ClientSecret, Scopes: o.Scopes, Audience: o.Audience}
 	}
 	for _, f := range p.Triggers {
 		c.settings.Triggers = append(c.settings.Triggers, trigger.Filter(f))
@@ -187,6 +209,18 @@ func (s *Service) decode(ctx context.Context, stored StoredForwarding) (content,
 }
 
 func bind(owner string) []byte { return []byte(owner + "/forwarding") }
+
+// checkExpiry refuses a client certificate that is over already. One that is in
+// force and ends some day stands in the way of no other change.
+func checkExpiry(f forward.Settings, now time.Time) error {
+	until := f.CertificateExpires()
+	if until.IsZero() || now.Before(until) {
+		return nil
+	}
+	return &InvalidError{forward.Problems{{
+		Field: "client_certificate", Err: fmt.Errorf("expired at %s: give a new one, with its key", until.UTC().Format(time.RFC3339)),
+	}}}
+}
 
 // check reports all that is wrong. What more finds includes what Validate does,
 // unless somebody wrote it otherwise.
@@ -206,6 +240,11 @@ func check(f forward.Settings, more func(forward.Settings) error) error {
 func copySettings(f forward.Settings) forward.Settings {
 	f.Secrets = slices.Clone(f.Secrets)
 	f.Retry = slices.Clone(f.Retry)
+	if f.OAuth2 != nil {
+		o := *f.OAuth2
+		o.Scopes = slices.Clone(o.Scopes)
+		f.OAuth2 = &o
+	}
 	f.Triggers = slices.Clone(f.Triggers)
 	for i := range f.Triggers {
 		f.Triggers[i].Params = maps.Clone(f.Triggers[i].Params)

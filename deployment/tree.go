@@ -130,6 +130,9 @@ func (s *Service) initial(ctx context.Context, list []StoredForwarding, owner st
 	if f.IsZero() && !managed {
 		return list, nil
 	}
+	if err := checkExpiry(f, s.now()); err != nil {
+		return nil, err
+	}
 	c := content{owner: owner, managed: managed}
 	c.replace(f)
 	stored, err := s.encode(ctx, c)

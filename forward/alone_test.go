@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -364,6 +365,15 @@ func TestNewReportsAllProblemsAtOnce(t *testing.T) {
 		"Settings.Secrets is missing", "acme has no webhook secret", "has 4 problems",
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is missing in:\n%v", want, err)
+		}
+	}
+	_, err = forward.New(forward.Config{
+		Store: newMemory(), Connectors: []connector.Connector{&acme{secret: "default-key"}}, Settings: settings("*"),
+		Proxy: &url.URL{Scheme: "socks5", User: url.UserPassword("user", "hunter2"), Host: "proxy.example"}, Transport: &receiver{},
+	})
+	for _, want := range []string{"Proxy is no http or https address", "Transport is set, so Proxy and RootCAs have no effect", "has 2 problems"} {
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%q is missing in:\n%v", want, err)
 		}
 	}

@@ -27,10 +27,15 @@ func classify(ctx context.Context, err error, timeout time.Duration) string {
 		authority   x509.UnknownAuthorityError
 		hostname    x509.HostnameError
 		timed       net.Error
+		proxy       *dialguard.ProxyError
 	)
 	switch {
 	case errors.Is(err, dialguard.ErrRefused):
 		return "private address: the URL leads to an address that is not public"
+	case errors.As(err, &proxy) && proxy.Status >= http.StatusInternalServerError:
+		return fmt.Sprintf("proxy: the receiver could not be reached (status %d)", proxy.Status)
+	case errors.As(err, &proxy):
+		return "proxy: this service could not use its own proxy"
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return fmt.Sprintf("timeout: no answer within %s", brief(timeout))
 	case errors.As(err, &dns) && dns.IsNotFound:

@@ -2,6 +2,7 @@ package forward
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/interactorhq/interactor/connector"
+	"github.com/interactorhq/interactor/internal/dialguard"
 	"github.com/interactorhq/interactor/seal"
 	"github.com/interactorhq/interactor/trigger"
 )
@@ -61,9 +63,24 @@ type Config struct {
 	// addresses. Cloud metadata and link-local addresses stay refused.
 	AllowPrivateNetworks bool
 
-	// Transport makes the requests to Settings.URL. Defaults to one that refuses
-	// addresses that are not public when it dials; whoever sets another one, for
-	// a proxy or a test, answers for that.
+	// Proxy that every request to Settings.URL, and to the token addresses of
+	// OAuth2, goes through: http or https, with user name and password if it wants
+	// them. It may be at a private address, and is the one exception to
+	// AllowPrivateNetworks: what is called through it is resolved and judged here,
+	// and the proxy is told the address to connect to (CONNECT, also for http), so
+	// the names must be known here and the proxy must allow the receivers' ports.
+	// Proxies of the environment are ignored. Defaults to none.
+	Proxy *url.URL
+
+	// RootCAs are the authorities that receivers, token servers and an https proxy
+	// are verified with, for those that use one of their own; add it to
+	// x509.SystemCertPool. Defaults to those of the system.
+	RootCAs *x509.CertPool
+
+	// Transport makes the requests to Settings.URL and for tokens. Defaults to one
+	// that refuses addresses that are not public when it dials; whoever sets
+	// another one, such as for a test, answers for that. Client certificates need
+	// an *http.Transport, which is cloned for each of them.
 	Transport http.RoundTripper
 
 	// Keeper seals requests that were verified but could not be decoded. Without
@@ -162,6 +179,14 @@ func New(cfg Config) (*Forwarder, error) {
 	if err != nil {
 		problems = append(problems, err)
 	}
+	if cfg.Proxy != nil {
+		if err := dialguard.CheckProxy(cfg.Proxy); err != nil {
+			miss("Proxy %w", err)
+		}
+	}
+	if cfg.Transport != nil && (cfg.Proxy != nil || cfg.RootCAs != nil) {
+		miss("Transport is set, so Proxy and RootCAs have no effect: set them in the Transport, or leave it out")
+	}
 	problems = append(problems, cfg.Limits.check()...)
 	cfg.Limits.defaults()
 	if cfg.Logger == nil {
@@ -183,13 +208,11 @@ func New(cfg Config) (*Forwarder, error) {
 	}
 	f := &Forwarder{
 		cfg: cfg, limits: cfg.Limits, store: cfg.Store, registry: registry, directory: directory,
-		log: cfg.Logger, now: cfg.Now, origin: origin, prefix: prefix, transport: cfg.Transport,
+		log: cfg.Logger, now: cfg.Now, origin: origin, prefix: prefix, routes: newRoutes(cfg),
 		replaysWake: make(chan struct{}, 1),
 	}
 	f.locator, _ = directory.(Locator)
-	if f.transport == nil {
-		f.transport = guarded(cfg.AllowPrivateNetworks)
-	}
+	f.tokens = newTokens(f.routes.shared, f.now)
 	return f, nil
 }
 

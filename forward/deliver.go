@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/interactorhq/interactor/internal/dialguard"
 	"github.com/interactorhq/interactor/trigger"
 	"github.com/interactorhq/interactor/webhook"
 )
@@ -187,10 +188,29 @@ func (f *Forwarder) post(ctx context.Context, settings Settings, t Task, a *Atte
 		req.Header.Set(settings.HeaderKey, settings.HeaderValue)
 		a.RequestHeader.Set(settings.HeaderKey, redacted)
 	}
-	// The transport alone: a client would follow redirects and keep cookies.
-	res, err := f.transport.RoundTrip(req)
+	route, err := f.routes.to(settings)
 	if err != nil {
-		return result{failure: classify(ctx, err, settings.timeout())}
+		return result{failure: "client certificate: " + err.Error()}
+	}
+	var access *grant
+	var token string
+	if settings.OAuth2 != nil {
+		if access, token, err = f.tokens.get(ctx, settings.OAuth2, settings.timeout()); err != nil {
+			return result{failure: err.Error()}
+		}
+		req.Header.Set("Authorization", "Bearer "+token)
+		a.RequestHeader.Set("Authorization", redacted)
+	}
+	// The transport alone: a client would follow redirects and keep cookies.
+	res, err := route.RoundTrip(req)
+	if err != nil {
+		if failed, ok := errors.AsType[*dialguard.ProxyError](err); ok {
+			f.log.WarnContext(ctx, "a delivery failed at the proxy", "environment", t.Event.Environment, "error", failed)
+		}
+		return result{failure: classify(ctx, err, settings.timeout()) + settings.expired(f.now())}
+	}
+	if access != nil {
+		access.answered(token, res.StatusCode, f.now())
 	}
 	defer res.Body.Close()
 	a.StatusCode = res.StatusCode

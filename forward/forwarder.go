@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/interactorhq/interactor/connector"
-	"github.com/interactorhq/interactor/internal/dialguard"
 )
 
 // Forwarder receives and delivers. Make one with [New].
@@ -23,7 +22,8 @@ type Forwarder struct {
 	registry  *connector.Registry
 	directory Directory
 	locator   Locator // nil: the Directory does not know
-	transport http.RoundTripper
+	routes    *routes
+	tokens    *tokens
 	log       *slog.Logger
 	now       func() time.Time
 
@@ -70,8 +70,6 @@ const SignalExpired connector.Signal = "expired"
 type Locator interface {
 	Deployment(ctx context.Context, environment string) (string, error)
 }
-
-func guarded(allowPrivate bool) http.RoundTripper { return dialguard.Transport(allowPrivate) }
 
 // environment resolves the empty one.
 func (f *Forwarder) environment(named string) (string, error) {

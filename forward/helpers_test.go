@@ -128,3 +128,17 @@ func (r *receiver) deliveries() []delivery {
 func settings(triggers ...string) forward.Settings {
 	return forward.Settings{URL: "https://receiver.example/events", Triggers: trigger.List(triggers...), Secrets: []string{webhook.NewSecret()}}
 }
+
+func registry(t testing.TB) *connector.Registry {
+	t.Helper()
+	r, err := connector.NewRegistry(&acme{secret: "default-key"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// textLog writes every line of the log to b.
+func textLog(b *strings.Builder) *slog.Logger {
+	return slog.New(slog.NewTextHandler(b, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}

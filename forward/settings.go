@@ -19,7 +19,8 @@ import (
 // of a deployment. Only URL (or an in-process handler) and Triggers are needed.
 //
 // Its JSON form is the same in the JSON API and in config files. Printing, logging
-// or marshalling Settings shows neither HeaderValue nor Secrets.
+// or marshalling Settings shows no secret: neither HeaderValue, ClientKey,
+// OAuth2.ClientSecret nor Secrets.
 type Settings struct {
 	// URL that events are POSTed to, http or https. Empty means Config.OnEvent.
 	// Private and loopback addresses are refused unless AllowPrivateNetworks is
@@ -32,6 +33,19 @@ type Settings struct {
 	// is sealed in the store.
 	HeaderKey   string
 	HeaderValue string
+
+	// ClientCertificate and ClientKey are shown to the receiver if it asks for a
+	// certificate (mutual TLS), and to no other one; URL must be https. Both are
+	// PEM: the certificate of the client itself first, then those between it and
+	// the authority. A new pair is used from the next try on. The key is sealed in
+	// the store.
+	ClientCertificate string
+	ClientKey         string
+
+	// OAuth2 sends an access token as "Authorization: Bearer …", for receivers
+	// that want one. Tokens are kept in memory until shortly before their end; one
+	// that the receiver answers 401 to is fetched anew for the next try.
+	OAuth2 *OAuth2
 
 	// Triggers to forward, and so to watch for at the providers. An empty list
 	// forwards nothing, which New of this package and of interactor call a mistake;
@@ -110,7 +124,8 @@ var (
 func (s Settings) IsZero() bool {
 	return s.URL == "" && s.HeaderKey == "" && s.HeaderValue == "" && len(s.Triggers) == 0 &&
 		len(s.Secrets) == 0 && !s.Raw && len(s.Retry) == 0 && s.Timeout == 0 &&
-		s.RateLimit == 0 && s.Concurrency == 0 && !s.Ordered && s.PauseAfter == 0
+		s.RateLimit == 0 && s.Concurrency == 0 && !s.Ordered && s.PauseAfter == 0 &&
+		s.ClientCertificate == "" && s.ClientKey == "" && s.OAuth2 == nil
 }
 
 // Wants reports whether an occurrence of the named Trigger with these attributes
@@ -132,6 +147,12 @@ func (s Settings) String() string {
 	b.WriteString(safeURL(s.URL))
 	if s.HeaderKey != "" {
 		fmt.Fprintf(&b, ", HeaderKey: %q, HeaderValue: [redacted]", s.HeaderKey)
+	}
+	if s.ClientCertificate != "" || s.ClientKey != "" {
+		fmt.Fprintf(&b, ", ClientCertificate: [%d bytes], ClientKey: [redacted]", len(s.ClientCertificate))
+	}
+	if s.OAuth2 != nil {
+		b.WriteString(", OAuth2: " + s.OAuth2.String())
 	}
 	fmt.Fprintf(&b, ", Triggers: %d, Secrets: [%d redacted], Raw: %v", len(s.Triggers), len(s.Secrets), s.Raw)
 	if len(s.Retry) > 0 {
@@ -163,9 +184,15 @@ func (s Settings) Format(f fmt.State, _ rune) { fmt.Fprint(f, s.String()) }
 
 // LogValue leaves out what is secret.
 func (s Settings) LogValue() slog.Value {
-	return slog.GroupValue(
+	attrs := []slog.Attr{
 		slog.String("url", safeURL(s.URL)), slog.String("header_key", s.HeaderKey),
-		slog.Int("triggers", len(s.Triggers)), slog.Int("secrets", len(s.Secrets)))
+		slog.Int("triggers", len(s.Triggers)), slog.Int("secrets", len(s.Secrets)),
+		slog.Bool("client_certificate", s.ClientCertificate != ""),
+	}
+	if s.OAuth2 != nil {
+		attrs = append(attrs, slog.Attr{Key: "oauth2", Value: s.OAuth2.LogValue()})
+	}
+	return slog.GroupValue(attrs...)
 }
 
 // Validate reports, all at once, what is wrong with the form of s: each line
@@ -175,6 +202,8 @@ func (s Settings) Validate() error {
 	var p Problems
 	s.checkURL(&p)
 	s.checkHeader(&p)
+	s.checkCertificate(&p)
+	s.checkOAuth2(&p)
 	if len(s.Triggers) > maxTriggers {
 		p.add("triggers", "has %d entries: at most %d are possible", len(s.Triggers), maxTriggers)
 	}
@@ -233,6 +262,7 @@ func (s Settings) Check(catalogue *connector.Registry, allowPrivate bool, news .
 			p.add("url", "%w", err)
 		}
 	}
+	s.checkReach(&p, allowPrivate)
 	for i, f := range s.Triggers {
 		if f.Validate() != nil {
 			continue
@@ -249,18 +279,23 @@ func (s Settings) checkURL(p *Problems) {
 	if s.URL == "" {
 		return
 	}
-	u, err := url.Parse(s.URL)
+	checkAddress(p, "url", s.URL, "use header_key and header_value instead")
+}
+
+// checkAddress reports what is wrong with an address that a customer can set.
+func checkAddress(p *Problems, field, address, insteadOfUser string) {
+	u, err := url.Parse(address)
 	switch {
-	case len(s.URL) > maxURL:
-		p.add("url", "has %d bytes: at most %d are possible", len(s.URL), maxURL)
+	case len(address) > maxURL:
+		p.add(field, "has %d bytes: at most %d are possible", len(address), maxURL)
 	case err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "":
-		p.add("url", "is no absolute http or https address, such as https://app.example.com/events")
+		p.add(field, "is no absolute http or https address, such as https://app.example.com/events")
 	case u.User != nil:
-		p.add("url", "contains a user name or password: use header_key and header_value instead")
-	case u.Fragment != "" || strings.Contains(s.URL, "#"):
-		p.add("url", "contains a fragment (#…), which is never sent: remove it")
+		p.add(field, "contains a user name or password: %s", insteadOfUser)
+	case u.Fragment != "" || strings.Contains(address, "#"):
+		p.add(field, "contains a fragment (#…), which is never sent: remove it")
 	case u.Port() == "0":
-		p.add("url", "has port 0: name the port that the receiver listens at")
+		p.add(field, "has port 0: name the port that the server listens at")
 	}
 }
 

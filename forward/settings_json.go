@@ -19,21 +19,23 @@ var (
 )
 
 // MarshalJSON returns the form that the JSON API answers with: without
-// HeaderValue and Secrets.
+// HeaderValue, ClientKey, OAuth2.ClientSecret and Secrets.
 func (s Settings) MarshalJSON() ([]byte, error) {
 	out := struct {
-		URL       string           `json:"url"`
-		HeaderKey string           `json:"header_key,omitempty"`
-		Triggers  []trigger.Filter `json:"triggers"`
-		Raw       bool             `json:"raw"`
-		Retry     []string         `json:"retry,omitempty"`
-		Timeout   string           `json:"timeout,omitempty"`
+		URL         string           `json:"url"`
+		HeaderKey   string           `json:"header_key,omitempty"`
+		Certificate string           `json:"client_certificate,omitempty"`
+		OAuth2      *OAuth2          `json:"oauth2,omitempty"`
+		Triggers    []trigger.Filter `json:"triggers"`
+		Raw         bool             `json:"raw"`
+		Retry       []string         `json:"retry,omitempty"`
+		Timeout     string           `json:"timeout,omitempty"`
 
 		RateLimit   float64 `json:"rate_limit,omitempty"`
 		Concurrency int     `json:"concurrency,omitempty"`
 		Ordered     bool    `json:"ordered,omitempty"`
 		PauseAfter  string  `json:"pause_after,omitempty"`
-	}{URL: s.URL, HeaderKey: s.HeaderKey, Triggers: s.Triggers, Raw: s.Raw}
+	}{URL: s.URL, HeaderKey: s.HeaderKey, Certificate: s.ClientCertificate, OAuth2: s.OAuth2, Triggers: s.Triggers, Raw: s.Raw}
 	out.RateLimit, out.Concurrency, out.Ordered = s.RateLimit, s.Concurrency, s.Ordered
 	if out.Triggers == nil {
 		out.Triggers = []trigger.Filter{}
@@ -60,8 +62,9 @@ func (s Settings) MarshalJSON() ([]byte, error) {
 }
 
 // UnmarshalJSON reads the form that the JSON API and config files take, durations
-// as "15s": url, header_key, header_value, triggers, secrets, raw, retry, timeout,
-// rate_limit, concurrency, ordered and pause_after (or "never"). A member that it does not know is an error. What is absent is zero
+// as "15s": url, header_key, header_value, client_certificate, client_key, oauth2,
+// triggers, secrets, raw, retry, timeout, rate_limit, concurrency, ordered and
+// pause_after (or "never"). A member that it does not know is an error. What is absent is zero
 // afterwards.
 func (s *Settings) UnmarshalJSON(b []byte) error {
 	if bytes.Equal(bytes.TrimSpace(b), []byte("null")) {
@@ -100,6 +103,12 @@ func (s *Settings) member(name string, value []byte) error {
 		return text(&s.HeaderKey)
 	case "header_value":
 		return text(&s.HeaderValue)
+	case "client_certificate":
+		return text(&s.ClientCertificate)
+	case "client_key":
+		return text(&s.ClientKey)
+	case "oauth2":
+		return json.Unmarshal(value, &s.OAuth2)
 	case "triggers":
 		return json.Unmarshal(value, &s.Triggers)
 	case "secrets":
@@ -151,7 +160,7 @@ func (s *Settings) member(name string, value []byte) error {
 		}
 		return duration(wait, &s.Timeout)
 	}
-	return errors.New("is unknown: there are url, header_key, header_value, triggers, secrets, raw, retry, timeout, " +
+	return errors.New("is unknown: there are url, header_key, header_value, client_certificate, client_key, oauth2, triggers, secrets, raw, retry, timeout, " +
 		"rate_limit, concurrency, ordered and pause_after")
 }
 
