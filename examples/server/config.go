@@ -2,10 +2,12 @@ package main
 
 import (
 	"bytes"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -29,6 +31,8 @@ type config struct {
 	ProductName          string                     `json:"product_name"` // on the pages that end users see. Defaults to the host of public_url
 	RedirectOrigins      []string                   `json:"redirect_origins"`
 	AllowPrivateNetworks bool                       `json:"allow_private_networks"`
+	Proxy                string                     `json:"proxy"`    // http://user:password@proxy.example.com:3128. Defaults to none
+	RootCAs              string                     `json:"root_cas"` // PEM file, beside the system's; relative to the config file
 	Limits               limitsConfig               `json:"limits"`
 	Log                  logConfig                  `json:"log"`
 }
@@ -124,6 +128,9 @@ func (c *config) defaults(dir string) {
 	if !filepath.IsAbs(c.Store.SQLite) {
 		c.Store.SQLite = filepath.Join(dir, c.Store.SQLite)
 	}
+	if c.RootCAs != "" && !filepath.IsAbs(c.RootCAs) {
+		c.RootCAs = filepath.Join(dir, c.RootCAs)
+	}
 	for i := range c.Deployments {
 		d := &c.Deployments[i]
 		if d.Organization == "" {
@@ -167,6 +174,37 @@ func (c *config) check() error {
 		problems = append(problems, fmt.Errorf("log.format: %q is none of json, text", c.Log.Format))
 	}
 	return errors.Join(problems...)
+}
+
+// proxy parses the proxy's address. interactor.New judges it.
+func (c *config) proxy() (*url.URL, error) {
+	if c.Proxy == "" {
+		return nil, nil
+	}
+	u, err := url.Parse(c.Proxy)
+	if err != nil { // whose text could have the password
+		return nil, errors.New("proxy: is no address: write it like http://proxy.example.com:3128")
+	}
+	return u, nil
+}
+
+// rootCAs adds the file's authorities to those of the system.
+func (c *config) rootCAs() (*x509.CertPool, error) {
+	if c.RootCAs == "" {
+		return nil, nil
+	}
+	pem, err := os.ReadFile(c.RootCAs)
+	if err != nil {
+		return nil, fmt.Errorf("root_cas: %w", err)
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		return nil, fmt.Errorf("root_cas: those of the system: %w", err)
+	}
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("root_cas: %s holds no certificate in PEM", c.RootCAs)
+	}
+	return pool, nil
 }
 
 // isDefault reports whether d is the default deployment.

@@ -73,6 +73,14 @@ func run(ctx context.Context, args []string, lookup func(string) (string, bool),
 	if err != nil {
 		return err
 	}
+	proxy, err := cfg.proxy()
+	if err != nil {
+		return err
+	}
+	rootCAs, err := cfg.rootCAs()
+	if err != nil {
+		return err
+	}
 	logger := cfg.Log.logger(stderr)
 
 	db, err := sqlite.Open(ctx, sqlite.Config{Path: cfg.Store.SQLite})
@@ -90,6 +98,8 @@ func run(ctx context.Context, args []string, lookup func(string) (string, bool),
 		ProductName:          cfg.ProductName,
 		RedirectOrigins:      cfg.RedirectOrigins,
 		AllowPrivateNetworks: cfg.AllowPrivateNetworks,
+		Proxy:                proxy,
+		RootCAs:              rootCAs,
 		Limits:               cfg.Limits.limits(),
 		Logger:               logger,
 	})

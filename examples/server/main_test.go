@@ -80,13 +80,19 @@ func TestConfigMistakes(t *testing.T) {
 		{"the same deployment twice", map[string]any{"deployments": []any{map[string]any{}, map[string]any{"name": "Default"}}}, "is there twice"},
 		{"unknown trigger", deployments(map[string]any{"forwarding": map[string]any{"url": "https://a.example.com", "triggers": []string{"gmail.email.snt"}}}), "gmail.email.snt"},
 		{"private address", deployments(map[string]any{"forwarding": map[string]any{"url": "http://127.0.0.1:9", "triggers": []string{"*"}}}), "AllowPrivateNetworks"},
+		{"proxy of another kind", map[string]any{"proxy": "socks5://user:hunter2@proxy.example.com"}, "Proxy is no http or https address"},
+		{"malformed proxy", map[string]any{"proxy": "http://user:hunter2@proxy example"}, "proxy: is no address"},
+		{"authorities that are not there", map[string]any{"root_cas": "nothing.pem"}, "root_cas: open "},
+		{"authorities that are none", map[string]any{"root_cas": "server.json"}, "server.json holds no certificate in PEM"},
+		{"client certificate without its key", deployments(map[string]any{"forwarding": map[string]any{"url": "https://a.example.com", "triggers": []string{"*"}, "client_certificate": "x"}}), "client_key is missing"},
+		{"oauth2 without a secret", deployments(map[string]any{"forwarding": map[string]any{"url": "https://a.example.com", "triggers": []string{"*"}, "oauth2": map[string]any{"token_url": "https://b.example.com", "client_id": "x"}}}), "oauth2.client_secret is missing"},
 		{"bad log level", map[string]any{"log": map[string]any{"level": "loud"}}, "log.level"},
 		{"bad duration", map[string]any{"limits": map[string]any{"drain_timeout": 5}}, "duration"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
 			err := run(t.Context(), []string{"-config", file(t, row.change)}, environment(), io.Discard, io.Discard)
-			if err == nil || !strings.Contains(err.Error(), row.want) {
+			if err == nil || !strings.Contains(err.Error(), row.want) || strings.Contains(err.Error(), "hunter2") {
 				t.Errorf("got %v, want something with %q", err, row.want)
 			}
 		})

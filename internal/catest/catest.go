@@ -45,6 +45,9 @@ func New(t testing.TB) *Authority {
 	return a
 }
 
+// Certificate is its own, DER.
+func (a *Authority) Certificate() []byte { return a.self.Raw }
+
 // Client issues a certificate for a client, and its key, in PEM.
 func (a *Authority) Client(name string) (certificate, key string) {
 	a.t.Helper()

@@ -11,100 +11,13 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
+
+	"github.com/interactorhq/interactor/internal/proxytest"
 )
 
-// connectProxy is a proxy that makes tunnels. route says where an address really is.
-type connectProxy struct {
-	*httptest.Server
-	t     testing.TB
-	route map[string]string
-
-	mu      sync.Mutex
-	targets []string
-	auth    []string
-	status  int           // instead of a tunnel
-	hang    chan struct{} // closed at the end
-}
-
-func newProxy(t testing.TB, secure bool) *connectProxy {
-	t.Helper()
-	p := &connectProxy{t: t, route: make(map[string]string), hang: make(chan struct{})}
-	p.Server = httptest.NewUnstartedServer(http.HandlerFunc(p.serve))
-	if secure {
-		p.StartTLS()
-	} else {
-		p.Start()
-	}
-	t.Cleanup(func() { close(p.hang); p.CloseClientConnections(); p.Close() })
-	return p
-}
-
-func (p *connectProxy) address(user *url.Userinfo) *url.URL {
-	u, err := url.Parse(p.URL)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	u.User = user
-	return u
-}
-
-func (p *connectProxy) serve(w http.ResponseWriter, r *http.Request) {
-	p.mu.Lock()
-	p.targets = append(p.targets, r.Method+" "+r.RequestURI)
-	p.auth = append(p.auth, r.Header.Get("Proxy-Authorization"))
-	status := p.status
-	to, known := p.route[r.Host]
-	p.mu.Unlock()
-	switch {
-	case status == -1:
-		<-p.hang
-		return
-	case status != 0:
-		w.WriteHeader(status)
-		return
-	case r.Method != http.MethodConnect || r.Host != r.RequestURI:
-		http.Error(w, "tunnels only", http.StatusMethodNotAllowed)
-		return
-	case !known:
-		w.WriteHeader(http.StatusBadGateway)
-		return
-	}
-	target, err := (&net.Dialer{}).DialContext(r.Context(), "tcp", to)
-	if err != nil {
-		w.WriteHeader(http.StatusBadGateway)
-		return
-	}
-	defer target.Close()
-	client, buffered, err := http.NewResponseController(w).Hijack()
-	if err != nil {
-		p.t.Error(err)
-		return
-	}
-	defer client.Close()
-	if _, err := io.WriteString(client, "HTTP/1.1 200 Connection established\r\n\r\n"); err != nil {
-		return
-	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		_, _ = io.Copy(target, buffered)
-		target.Close()
-	}()
-	_, _ = io.Copy(client, target)
-	client.Close()
-	<-done
-}
-
-func (p *connectProxy) seen() []string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return slices.Clone(p.targets)
-}
-
-// receiver is what stands behind the proxy.
+// newReceiver is what stands behind the proxy.
 func newReceiver(t testing.TB, secure bool) (server *httptest.Server, got chan *http.Request) {
 	t.Helper()
 	got = make(chan *http.Request, 16)
@@ -151,17 +64,17 @@ func TestProxyIsToldTheJudgedAddress(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
 			to, got := newReceiver(t, row.secureTo)
-			p := newProxy(t, row.secureProxy)
+			p := proxytest.New(t, row.secureProxy)
 			d := newNames(t, hostThen("a.example.com", []string{"93.184.216.34"}, []string{"127.0.0.1"}))
 			port := map[bool]string{false: "80", true: "443"}[row.secureTo]
-			p.route["93.184.216.34:"+port] = to.Listener.Addr().String()
+			p.Route["93.184.216.34:"+port] = to.Listener.Addr().String()
 			pool := x509.NewCertPool()
 			for _, s := range []*httptest.Server{to, p.Server} {
 				if s.Certificate() != nil {
 					pool.AddCert(s.Certificate())
 				}
 			}
-			cfg := Config{Proxy: p.address(url.UserPassword("us er", "p:ss")), RootCAs: pool, Resolver: d.resolver()}
+			cfg := Config{Proxy: p.Address(url.UserPassword("us er", "p:ss")), RootCAs: pool, Resolver: d.resolver()}
 			tr := New(cfg)
 			defer tr.CloseIdleConnections()
 			scheme := map[bool]string{false: "http", true: "https"}[row.secureTo]
@@ -175,11 +88,11 @@ func TestProxyIsToldTheJudgedAddress(t *testing.T) {
 			if r.TLS != nil && r.TLS.ServerName != "a.example.com" {
 				t.Errorf("SNI %q", r.TLS.ServerName)
 			}
-			if seen := p.seen(); !slices.Equal(seen, []string{"CONNECT 93.184.216.34:" + port}) {
+			if seen := p.Seen(); !slices.Equal(seen, []string{"CONNECT 93.184.216.34:" + port}) {
 				t.Errorf("the proxy was asked for %v", seen)
 			}
-			if want := "Basic dXMgZXI6cDpzcw=="; p.auth[0] != want {
-				t.Errorf("Proxy-Authorization %q, want %q", p.auth[0], want)
+			if want := "Basic dXMgZXI6cDpzcw=="; p.Authorizations()[0] != want {
+				t.Errorf("Proxy-Authorization %q, want %q", p.Authorizations()[0], want)
 			}
 			if n := d.lookups("a.example.com"); n != 1 {
 				t.Errorf("the name was looked up %d times, want once", n)
@@ -188,7 +101,7 @@ func TestProxyIsToldTheJudgedAddress(t *testing.T) {
 			if err := post(t, New(cfg), scheme+"://a.example.com/"); !errors.Is(err, ErrRefused) {
 				t.Errorf("after rebinding: %v", err)
 			}
-			if seen := p.seen(); len(seen) != 1 {
+			if seen := p.Seen(); len(seen) != 1 {
 				t.Errorf("the proxy was asked for %v", seen)
 			}
 		})
@@ -220,12 +133,12 @@ func TestProxyOpensNothing(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
 			to, _ := newReceiver(t, false)
-			p := newProxy(t, false)
+			p := proxytest.New(t, false)
 			for _, at := range []string{"93.184.216.34:80", "10.0.0.1:80", "169.254.169.254:80", "127.0.0.1:80"} {
-				p.route[at] = to.Listener.Addr().String()
+				p.Route[at] = to.Listener.Addr().String()
 			}
 			d := newNames(t, host("a.example", row.answer...), host("meta.example", "169.254.169.254"))
-			tr := New(Config{AllowPrivate: row.allow, Proxy: p.address(nil), Resolver: d.resolver()})
+			tr := New(Config{AllowPrivate: row.allow, Proxy: p.Address(nil), Resolver: d.resolver()})
 			defer tr.CloseIdleConnections()
 			at := row.url
 			if at == "proxy" {
@@ -235,8 +148,8 @@ func TestProxyOpensNothing(t *testing.T) {
 			if (err == nil) != row.ok {
 				t.Fatalf("error %v", err)
 			}
-			if !row.ok && (!errors.Is(err, ErrRefused) || len(p.seen()) > 0) {
-				t.Errorf("%v; the proxy was asked for %v", err, p.seen())
+			if !row.ok && (!errors.Is(err, ErrRefused) || len(p.Seen()) > 0) {
+				t.Errorf("%v; the proxy was asked for %v", err, p.Seen())
 			}
 		})
 	}
@@ -259,12 +172,12 @@ func TestProxyInTrouble(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			p := newProxy(t, false)
-			p.status = row.status
-			err := post(t, New(Config{Proxy: p.address(url.UserPassword("user", "hunter2")), Resolver: d.resolver()}), "http://a.example/")
+			p := proxytest.New(t, false)
+			p.Status = row.status
+			err := post(t, New(Config{Proxy: p.Address(url.UserPassword("user", "hunter2")), Resolver: d.resolver()}), "http://a.example/")
 			failed, ok := errors.AsType[*ProxyError](err)
-			if !ok || failed.Status != row.status || strings.Contains(err.Error(), "hunter2") || len(p.seen()) != row.tries {
-				t.Errorf("%v after %v", err, p.seen())
+			if !ok || failed.Status != row.status || strings.Contains(err.Error(), "hunter2") || len(p.Seen()) != row.tries {
+				t.Errorf("%v after %v", err, p.Seen())
 			}
 		})
 	}
@@ -278,17 +191,17 @@ func TestProxyInTrouble(t *testing.T) {
 	})
 	t.Run("has a certificate of nobody", func(t *testing.T) {
 		t.Parallel()
-		p := newProxy(t, true)
-		err := post(t, New(Config{Proxy: p.address(nil), Resolver: d.resolver()}), "http://a.example/")
-		if _, ok := errors.AsType[*ProxyError](err); !ok || len(p.seen()) > 0 {
+		p := proxytest.New(t, true)
+		err := post(t, New(Config{Proxy: p.Address(nil), Resolver: d.resolver()}), "http://a.example/")
+		if _, ok := errors.AsType[*ProxyError](err); !ok || len(p.Seen()) > 0 {
 			t.Errorf("error %v", err)
 		}
 	})
 	t.Run("hangs", func(t *testing.T) {
 		t.Parallel()
-		p := newProxy(t, false)
-		p.status = -1
-		tun := newTunnel(Config{Proxy: p.address(nil), Resolver: d.resolver()}, &net.Dialer{})
+		p := proxytest.New(t, false)
+		p.Status = proxytest.Hang
+		tun := newTunnel(Config{Proxy: p.Address(nil), Resolver: d.resolver()}, &net.Dialer{})
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		defer cancel()
 		if c, err := tun.DialContext(ctx, "tcp", "a.example:80"); err == nil {
@@ -349,12 +262,12 @@ func TestCheckProxy(t *testing.T) {
 
 // Proxies of the environment decide nothing.
 func TestEnvironmentIsIgnored(t *testing.T) {
-	p := newProxy(t, false)
+	p := proxytest.New(t, false)
 	for _, name := range []string{"HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY"} {
 		t.Setenv(name, p.URL)
 	}
 	to, got := newReceiver(t, false)
-	if err := post(t, New(Config{AllowPrivate: true}), to.URL); err != nil || len(got) != 1 || len(p.seen()) > 0 {
-		t.Errorf("%v; the proxy was asked for %v", err, p.seen())
+	if err := post(t, New(Config{AllowPrivate: true}), to.URL); err != nil || len(got) != 1 || len(p.Seen()) > 0 {
+		t.Errorf("%v; the proxy was asked for %v", err, p.Seen())
 	}
 }
