@@ -38,7 +38,8 @@ func (s Signer) Validate() error {
 }
 
 // Sign sets the three headers for body, which must be sent as it is. at is the
-// time of this try, in whole seconds. id must be the same on every try, visible
+// time of this try, in whole seconds: fresh for each, since receivers refuse what
+// is some minutes old. id must be the same on every try, visible
 // ASCII without a full stop, at most 256 bytes. On an error h is as it was.
 func (s Signer) Sign(h http.Header, id string, at time.Time, body []byte) error {
 	keys, err := parseAll(s.Secrets, parseSigning)

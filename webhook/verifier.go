@@ -25,8 +25,11 @@ type Verifier struct {
 	// malformed, is an error, never a pass.
 	Secrets []string `json:"-"`
 
-	// Tolerance between the timestamp and now, in both directions. A negative
-	// one accepts nothing. Defaults to 5 minutes.
+	// Tolerance between the timestamp and now, in both directions. It is for
+	// clocks that differ and requests on their way, not for retries: each try is
+	// signed with a fresh timestamp, also days after the event. Keep both clocks
+	// synchronised (NTP). A negative one accepts nothing. Defaults to 5 minutes,
+	// which is what the libraries of Standard Webhooks use.
 	Tolerance time.Duration
 
 	// MaxBody that Handler reads, in bytes. Defaults to 4 MiB.
