@@ -66,6 +66,9 @@ func classify(ctx context.Context, err error, timeout time.Duration) string {
 	var op *net.OpError
 	if errors.As(err, &op) && op.Err != nil { // without the addresses
 		err = op.Err
+		if op.Op == "remote error" { // how crypto/tls tells of an alert, such as that it wants a client certificate
+			return "tls: the receiver refused: " + strings.TrimPrefix(err.Error(), "tls: ")
+		}
 	}
 	text := strings.ToValidUTF8(err.Error(), "")
 	if len(text) > 200 {
