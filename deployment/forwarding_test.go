@@ -29,7 +29,7 @@ func full(t testing.TB) forward.Settings {
 			TokenURL: "https://login.example.com/token", ClientID: "acme", ClientSecret: "0auth2-s3cr3t",
 			Scopes: []string{"events.write", "x"}, Audience: "https://app.example.com",
 		},
-		Raw:      true, Retry: []time.Duration{5 * time.Second, 5 * time.Minute}, Timeout: 7 * time.Second,
+		Raw: true, Retry: []time.Duration{5 * time.Second, 5 * time.Minute}, Timeout: 7 * time.Second,
 		RateLimit: 0.5, Concurrency: 3, Ordered: true, PauseAfter: 48 * time.Hour,
 	}
 	f.ClientCertificate, f.ClientKey = catest.New(t).ClientUntil("acme", newClock().Now().Add(time.Hour))

@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,6 +25,8 @@ type destination struct {
 	mu     sync.Mutex
 	calls  []call
 	status func(n int, r *http.Request) int
+
+	onState func(http.ConnState) // set it before the first request
 }
 
 type call struct {
@@ -38,6 +42,11 @@ func newDestination(t testing.TB, ca *catest.Authority, clients tls.ClientAuthTy
 	t.Helper()
 	d := &destination{}
 	d.Server = httptest.NewUnstartedServer(d)
+	d.Config.ConnState = func(_ net.Conn, s http.ConnState) {
+		if d.onState != nil {
+			d.onState(s)
+		}
+	}
 	d.Config.ErrorLog = log.New(io.Discard, "", 0)
 	if ca == nil {
 		d.Start()
@@ -242,4 +251,37 @@ func TestNothingGoesAroundTheGuard(t *testing.T) {
 			t.Errorf("the receiver got %d requests, the token server %d", len(d.seen()), tokens.fetches())
 		}
 	})
+}
+
+// Connections do not outlive Run.
+func TestRunLeavesNoConnections(t *testing.T) {
+	t.Parallel()
+	ca := catest.New(t)
+	d := newDestination(t, ca, tls.VerifyClientCertIfGiven)
+	a, b := at(d.URL), at(d.URL)
+	a.ClientCertificate, a.ClientKey = ca.Client("acme")
+	var open atomic.Int32
+	d.onState = func(s http.ConnState) {
+		switch s {
+		case http.StateNew:
+			open.Add(1)
+		case http.StateClosed:
+			open.Add(-1)
+		default:
+		}
+	}
+	f := build(t, forward.Config{Directory: two(a, b), RootCAs: ca.Pool})
+	stop := start(t, f)
+	for _, environment := range []string{"env_A", "env_B"} {
+		if got := try(t, f, environment); got.Error != "" {
+			t.Fatal(got.Error)
+		}
+	}
+	if n := open.Load(); n != 2 {
+		t.Errorf("%d connections are open, want 2", n)
+	}
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "all connections are closed", func() bool { return open.Load() == 0 })
 }

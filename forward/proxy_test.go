@@ -49,7 +49,7 @@ func TestProxyIsNoWayAround(t *testing.T) {
 	t.Parallel()
 	tokens, d := newTokenServer(t), newDestination(t, nil, 0)
 	closed := proxytest.New(t, false)
-	closed.Server.Close()
+	closed.Close()
 	authorised := at("https://receiver.invalid/")
 	authorised.OAuth2 = tokens.settings()
 	for _, row := range []struct {

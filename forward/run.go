@@ -25,6 +25,7 @@ func (f *Forwarder) Run(ctx context.Context) error {
 		return ErrRunning
 	}
 	defer f.running.Store(false)
+	defer f.routes.closeIdle()
 
 	life, stop := context.WithCancelCause(ctx)
 	defer stop(nil)

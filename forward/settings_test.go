@@ -44,7 +44,7 @@ func TestSettingsHideSecrets(t *testing.T) {
 	t.Parallel()
 	s := full()
 	var log strings.Builder
-	slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "settings", s, "pointer", &s, "oauth2", s.OAuth2, "oauth2 value", *s.OAuth2)
+	slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "settings", s, "pointer", &s, "oauth2", s.OAuth2, "oauth2_value", *s.OAuth2)
 	marshalled, err := json.Marshal(s)
 	if err != nil {
 		t.Fatal(err)

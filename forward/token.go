@@ -182,10 +182,7 @@ func describeToken(ctx context.Context, err error, timeout time.Duration) string
 		return own.text
 	}
 	if answer, ok := errors.AsType[*oauth2.RetrieveError](err); ok {
-		text := "the server of token_url gave no token"
-		if answer.Response != nil {
-			text = fmt.Sprintf("the server of token_url answered %d", answer.Response.StatusCode)
-		}
+		text := fmt.Sprintf("the server of token_url answered %d", answer.Response.StatusCode)
 		// RFC 6749, 5.2
 		if slices.Contains([]string{"invalid_request", "invalid_client", "invalid_grant", "unauthorized_client", "unsupported_grant_type", "invalid_scope"}, answer.ErrorCode) {
 			text += ": " + answer.ErrorCode
@@ -204,6 +201,7 @@ func describeToken(ctx context.Context, err error, timeout time.Duration) string
 // boundedBody limits the answers of a transport.
 type boundedBody struct{ http.RoundTripper }
 
+// RoundTrip makes reading beyond the limit an error.
 func (b boundedBody) RoundTrip(req *http.Request) (*http.Response, error) {
 	res, err := b.RoundTripper.RoundTrip(req)
 	if err == nil {

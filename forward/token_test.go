@@ -18,7 +18,7 @@ import (
 	"github.com/interactorhq/interactor/trigger"
 )
 
-const clientSecret = "hunter2 & more%" //nolint:gosec // it opens nothing
+const clientSecret = "hunter2 & more%"
 
 // tokenServer gives tokens as RFC 6749, 4.4 says, and is strict about the request.
 type tokenServer struct {
@@ -161,6 +161,37 @@ func TestOAuth2(t *testing.T) {
 			}
 			if text := log.String(); strings.Contains(text, "token-") || strings.Contains(text, "hunter2") {
 				t.Errorf("the log shows a secret: %s", text)
+			}
+		})
+	}
+}
+
+// Who differs in anything has no part in another one's token, least of all who
+// knows all but the secret.
+func TestOAuth2TokensAreForTheirCredentials(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*forward.OAuth2){
+		"secret":   func(o *forward.OAuth2) { o.ClientSecret = "guessed" },
+		"client":   func(o *forward.OAuth2) { o.ClientID = "bolt" },
+		"scopes":   func(o *forward.OAuth2) { o.Scopes = []string{"events.write"} },
+		"audience": func(o *forward.OAuth2) { o.Audience = "https://other.example" },
+		"address":  func(o *forward.OAuth2) { o.TokenURL += "2" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			tokens, d := newTokenServer(t), newDestination(t, nil, 0)
+			mine, other := at(d.URL), at(d.URL)
+			mine.OAuth2, other.OAuth2 = tokens.settings(), tokens.settings()
+			change(other.OAuth2)
+			f := build(t, forward.Config{Directory: two(mine, other)})
+			start(t, f)
+			if a := try(t, f, "env_A"); a.StatusCode != http.StatusOK {
+				t.Fatalf("attempt: %d %q", a.StatusCode, a.Error)
+			}
+			asked := tokens.requests()
+			try(t, f, "env_B")
+			if tokens.requests() == asked {
+				t.Errorf("the token of another one was used: %v", d.seen())
 			}
 		})
 	}
@@ -314,7 +345,7 @@ func TestOAuth2TokensAreRenewed(t *testing.T) {
 				began := time.Now()
 				for i, when := range row.send {
 					wait(t, time.Until(began.Add(when)))
-					publish(t, f)
+					publishOne(t, f)
 					if _, got := m.counts(); got != i+1 {
 						t.Fatalf("%d deliveries after %s", got, when)
 					}
@@ -334,7 +365,7 @@ func TestOAuth2DoesNotStorm(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &inMemory{refuse: true}
 		f := inSync(t, m, []time.Duration{time.Second, time.Second, time.Second, time.Second, 2 * time.Minute, time.Second})
-		publish(t, f)
+		publishOne(t, f)
 		wait(t, 10*time.Second)
 		// The first one, and the one that replaces it; that one is kept for a minute.
 		if fetched, got := m.counts(); fetched != 2 || got != 5 {
@@ -347,7 +378,7 @@ func TestOAuth2DoesNotStorm(t *testing.T) {
 		m.mu.Lock()
 		m.refuse = false
 		m.mu.Unlock()
-		publish(t, f)
+		publishOne(t, f)
 		if _, got := m.counts(); got != 8 {
 			t.Errorf("%d tries", got)
 		}
@@ -356,7 +387,7 @@ func TestOAuth2DoesNotStorm(t *testing.T) {
 		m := &inMemory{fail: true}
 		f := inSync(t, m, nil)
 		for range 50 {
-			publish(t, f)
+			publishOne(t, f)
 		}
 		// Each fetch is two requests while the server's way is not known.
 		if fetched, got := m.counts(); fetched != 2 || got != 0 {
@@ -386,7 +417,7 @@ func inSync(t *testing.T, m *inMemory, retry []time.Duration) *forward.Forwarder
 	return f
 }
 
-func publish(t *testing.T, f *forward.Forwarder) {
+func publishOne(t *testing.T, f *forward.Forwarder) {
 	t.Helper()
 	if err := f.Publish(t.Context(), trigger.Event{Trigger: "invoice.paid", Payload: []byte(`{}`)}); err != nil {
 		t.Fatal(err)

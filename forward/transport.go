@@ -20,14 +20,15 @@ const (
 )
 
 // errNoIdentity: a RoundTripper of the caller's own takes no certificate.
-var errNoIdentity = errors.New("Config.Transport is no *http.Transport, so it cannot show a client certificate") //nolint:staticcheck // ST1005: it begins with a field's name
+var errNoIdentity = errors.New("Config.Transport is no *http.Transport, so it cannot show a client certificate")
 
 // routes are the transports to destinations. Those without a client certificate
 // share one. Each certificate has a transport, and so connections, of its own:
 // a connection on which it was shown carries nobody else's requests.
 type routes struct {
-	shared http.RoundTripper
-	show   func(*tls.Certificate) (*http.Transport, error) // makes one that shows a certificate
+	shared  http.RoundTripper
+	guarded bool                                            // shared is not the caller's own
+	show    func(*tls.Certificate) (*http.Transport, error) // makes one that shows a certificate
 
 	mu         sync.Mutex
 	identities *bounded[[sha256.Size]byte, *http.Transport]
@@ -49,7 +50,7 @@ func newRoutes(cfg Config) *routes {
 		return r
 	}
 	guard := dialguard.Config{AllowPrivate: cfg.AllowPrivateNetworks, Proxy: cfg.Proxy, RootCAs: cfg.RootCAs}
-	r.shared = dialguard.New(guard)
+	r.shared, r.guarded = dialguard.New(guard), true
 	r.show = func(c *tls.Certificate) (*http.Transport, error) {
 		own := guard
 		own.Certificate, own.MaxIdle = c, identityIdle
@@ -82,6 +83,21 @@ func (r *routes) to(s Settings) (http.RoundTripper, error) {
 		gone.CloseIdleConnections() // those in use are closed once they are idle
 	}
 	return t, nil
+}
+
+// closeIdle ends the connections that wait for another request, but for those of
+// a transport that is the caller's own.
+func (r *routes) closeIdle() {
+	if r.guarded {
+		if t, ok := r.shared.(*http.Transport); ok {
+			t.CloseIdleConnections()
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, at := range r.identities.values {
+		of[[sha256.Size]byte, *http.Transport](at).value.CloseIdleConnections()
+	}
 }
 
 // digest names a list of texts, without keeping them.

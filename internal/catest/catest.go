@@ -68,7 +68,7 @@ func (a *Authority) Server(names ...string) tls.Certificate {
 	a.t.Helper()
 	template := a.template("server")
 	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
-	template.DNSNames = append(names, "localhost")
+	template.DNSNames = append([]string{"localhost"}, names...)
 	template.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}
 	certificate, key := a.issue(template)
 	pair, err := tls.X509KeyPair([]byte(certificate), []byte(key))

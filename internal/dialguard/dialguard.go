@@ -128,13 +128,13 @@ func CheckAddr(ip netip.Addr, allowPrivate bool) error {
 		return fmt.Errorf("%w: no address", ErrRefused)
 	}
 	inner := embedded(ip)
-	if slices.ContainsFunc(append(inner, ip), metadata) || endsInMetadata(ip) {
+	judged := append([]netip.Addr{ip}, inner...)
+	if slices.ContainsFunc(judged, metadata) || endsInMetadata(ip) {
 		return fmt.Errorf("%w: %s leads to a cloud metadata or link-local address", ErrRefused, ip)
 	}
 	if allowPrivate {
 		return nil
 	}
-	judged := append(inner, ip)
 	if nat64.Contains(ip) { // how a host with IPv6 alone reaches IPv4
 		judged = inner
 	}

@@ -170,3 +170,30 @@ func TestTransportFollowsNoProxy(t *testing.T) {
 		t.Error("a proxy would hide the address that is really called")
 	}
 }
+
+// What may be dialled without private networks may be dialled with them; an
+// address is judged alike in its two spellings; and metadata stays refused
+// wherever it is put.
+func FuzzCheckAddr(f *testing.F) {
+	for _, text := range []string{"::", "64:ff9b::a9fe:a9fe", "2002:a9fe:a9fe::1", "fd00::5efe:a9fe:a9fe", "93.184.216.34", "2606:2800:220:1::1"} {
+		b := netip.MustParseAddr(text).As16()
+		f.Add(b[:])
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		ip, ok := netip.AddrFromSlice(b)
+		if !ok || len(b) != 16 {
+			return
+		}
+		public, private := CheckAddr(ip, false), CheckAddr(ip, true)
+		if public == nil && private != nil {
+			t.Errorf("%s is allowed, but not with private networks: %v", ip, private)
+		}
+		if u := ip.Unmap(); (CheckAddr(u, false) == nil) != (public == nil) || (CheckAddr(u, true) == nil) != (private == nil) {
+			t.Errorf("%s and %s are judged differently", ip, u)
+		}
+		copy(b[12:], []byte{169, 254, 169, 254})
+		if ip, _ := netip.AddrFromSlice(b); CheckAddr(ip, true) == nil {
+			t.Errorf("%s is allowed", ip)
+		}
+	})
+}

@@ -261,7 +261,7 @@ func TestCheckProxy(t *testing.T) {
 }
 
 // Proxies of the environment decide nothing.
-func TestEnvironmentIsIgnored(t *testing.T) {
+func TestEnvironmentIsIgnored(t *testing.T) { //nolint:paralleltest // it sets the environment
 	p := proxytest.New(t, false)
 	for _, name := range []string{"HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY"} {
 		t.Setenv(name, p.URL)

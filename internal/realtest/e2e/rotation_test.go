@@ -42,7 +42,7 @@ func TestSecretRotation(t *testing.T) {
 		}
 		d := inbox.wait(t, what, func(d delivery) bool { return d.id == sent.ID })
 		var got []string
-		for _, signature := range strings.Fields(d.header.Get("webhook-signature")) {
+		for signature := range strings.FieldsSeq(d.header.Get("webhook-signature")) {
 			version, _, _ := strings.Cut(signature, ",")
 			got = append(got, version)
 		}
