@@ -22,6 +22,12 @@ type Config struct {
 	// directory must exist and be on a local disk: network file systems keep
 	// neither locks nor fsync. Required.
 	Path string
+
+	// VFS names a file system that was registered with
+	// github.com/ncruces/go-sqlite3/vfs, for tools that watch or disturb what is
+	// written. It must share memory for the WAL as the system's does. Defaults to
+	// the system's.
+	VFS string
 }
 
 // Store implements interactor.Store. It is safe for concurrent use.
@@ -56,7 +62,7 @@ type Store struct {
 // no store ([ErrForeign]) and one that is open already ([ErrInUse]), and says
 // which. What was being worked on when the file was last closed is due at once.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
-	return open(ctx, cfg, "")
+	return open(ctx, cfg, cfg.VFS)
 }
 
 // open is Open over one of SQLite's file systems.
