@@ -1,0 +1,244 @@
+//go:build linux
+
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// generatorConfig is what the parent says first.
+type generatorConfig struct {
+	Address string   `json:"address"` // of the server under test
+	Paths   []string `json:"paths"`   // of its webhook addresses, in turns
+	Secret  string   `json:"secret"`  // whsec_…
+	Size    int      `json:"size"`    // bytes of a body
+	Conns   int      `json:"conns"`
+}
+
+// load is an order to send events.
+type load struct {
+	First  int           `json:"first"`  // number of the first event
+	Count  int           `json:"count"`  // at most so many
+	Time   time.Duration `json:"time"`   // closed loop: stop sending after that; 0: at Count
+	Rate   float64       `json:"rate"`   // events/s at fixed times; 0: closed loop, as fast as answers come
+	Window int           `json:"window"` // closed loop: events that are sent and not yet delivered, at most; 0: any number
+	Skip   int           `json:"skip"`   // path that gets nothing; -1: none
+	Only   int           `json:"only"`   // path that gets everything; -1: none
+}
+
+// sent is the answer.
+type sent struct {
+	Count   int           `json:"count"`   // requests
+	Refused int           `json:"refused"` // that were not answered 2xx
+	Start   int64         `json:"start"`   // UnixNano of the first request
+	Elapsed time.Duration `json:"elapsed"`
+	Late    time.Duration `json:"late"` // 99 % of requests were handed to a connection at most so late
+	CPU     time.Duration `json:"cpu"`
+	Error   string        `json:"error"` // one of what went wrong
+}
+
+func runGenerator(ctx context.Context, p *parent) error {
+	var cfg generatorConfig
+	if err := p.read(&cfg); err != nil {
+		return err
+	}
+	g := &generator{cfg: cfg, board: p.board}
+	for range cfg.Conns {
+		s, err := newSigner(cfg.Secret)
+		if err != nil {
+			return err
+		}
+		g.senders = append(g.senders, &sender{g: g, signer: s, body: body(cfg.Size), start: make([]byte, 0, 128)})
+	}
+	if err := p.write(struct{}{}); err != nil {
+		return err
+	}
+	for {
+		var order load
+		if err := p.read(&order); err != nil {
+			return ended(err)
+		}
+		if err := p.write(g.run(ctx, order)); err != nil {
+			return err
+		}
+	}
+}
+
+type generator struct {
+	cfg     generatorConfig
+	board   *board
+	senders []*sender
+
+	order   load
+	next    atomic.Int64
+	refused atomic.Int64
+	failure atomic.Pointer[string]
+	gate    sync.Mutex // held by who waits for the window to open
+}
+
+// run sends what the order says and returns when every answer has come.
+func (g *generator) run(ctx context.Context, order load) sent {
+	g.order = order
+	g.next.Store(0)
+	g.refused.Store(0)
+	g.failure.Store(nil)
+	cpu := processCPU()
+	start := time.Now()
+	var late time.Duration
+	var wg sync.WaitGroup
+	work := make(chan int, 1<<16)
+	for _, s := range g.senders {
+		wg.Go(func() {
+			if order.Rate > 0 {
+				for i := range work {
+					s.send(ctx, order.First+i)
+				}
+				return
+			}
+			for i, ok := g.take(start); ok; i, ok = g.take(start) {
+				g.board.intended[order.First+i].Store(time.Now().UnixNano())
+				s.send(ctx, order.First+i)
+			}
+		})
+	}
+	if order.Rate > 0 {
+		late = g.pace(work)
+	}
+	close(work)
+	wg.Wait()
+	out := sent{
+		Count: min(int(g.next.Load()), order.Count), Refused: int(g.refused.Load()), Start: start.UnixNano(), Elapsed: time.Since(start), Late: late,
+		CPU: processCPU() - cpu,
+	}
+	if text := g.failure.Load(); text != nil {
+		out.Error = *text
+	}
+	return out
+}
+
+// take returns the number of the next event of a closed loop, when the window
+// has room for it.
+func (g *generator) take(start time.Time) (int, bool) {
+	if g.order.Window > 0 {
+		g.gate.Lock()
+		defer g.gate.Unlock()
+		for g.board.cell[cellSent].Load()-g.board.cell[cellReceived].Load()-g.board.cell[cellRefused].Load() >= int64(g.order.Window) {
+			if g.order.Time > 0 && time.Since(start) > g.order.Time {
+				return 0, false
+			}
+			pause(200 * time.Microsecond)
+		}
+	}
+	if g.order.Time > 0 && time.Since(start) > g.order.Time {
+		return 0, false
+	}
+	n := int(g.next.Add(1)) - 1
+	if n >= g.order.Count {
+		return 0, false
+	}
+	g.board.cell[cellSent].Add(1)
+	return n, true
+}
+
+// pace hands out events at fixed times, whatever has become of those before: what
+// has to wait for a connection counts from the time at which it was to be sent.
+// The runtime's timers are a millisecond apart, so a thread of its own sleeps.
+func (g *generator) pace(work chan<- int) time.Duration {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0) // without it 50 µs late
+	late := make([]time.Duration, 0, g.order.Count)
+	start := time.Now()
+	for i := range g.order.Count {
+		due := start.Add(time.Duration(float64(i) / g.order.Rate * float64(time.Second)))
+		wait := time.Until(due)
+		for wait > 0 {
+			pause(wait)
+			wait = time.Until(due)
+		}
+		late = append(late, -wait)
+		g.board.intended[g.order.First+i].Store(due.UnixNano())
+		g.board.cell[cellSent].Add(1)
+		g.next.Add(1)
+		work <- i
+	}
+	return quantile(late, 0.99)
+}
+
+// pause sleeps in the kernel.
+func pause(d time.Duration) {
+	ts := unix.NsecToTimespec(int64(d))
+	_ = unix.Nanosleep(&ts, nil) // an interrupted sleep is checked by the caller
+}
+
+// sender is one connection to the server under test.
+type sender struct {
+	g      *generator
+	signer *signer
+	body   []byte
+	conn   net.Conn
+	in     *bufio.Reader
+	start  []byte
+	out    []byte
+}
+
+// send sends one event and notes when its answer has come.
+func (s *sender) send(ctx context.Context, seq int) {
+	g := s.g
+	status, err := s.exchange(ctx, seq)
+	if err == nil && status/100 == 2 {
+		g.board.acked[seq].Store(time.Now().UnixNano())
+		g.board.cell[cellAcked].Add(1)
+		return
+	}
+	if err == nil {
+		err = fmt.Errorf("status %d", status)
+	}
+	text := err.Error()
+	g.failure.CompareAndSwap(nil, &text)
+	g.refused.Add(1)
+	g.board.cell[cellRefused].Add(1)
+}
+
+func (s *sender) exchange(ctx context.Context, seq int) (int, error) {
+	if s.conn == nil {
+		c, err := (&net.Dialer{}).DialContext(ctx, "tcp", s.g.cfg.Address)
+		if err != nil {
+			return 0, err
+		}
+		s.conn, s.in = c, bufio.NewReader(c)
+	}
+	putSeq(s.body, seq)
+	s.out = s.signer.appendRequest(s.out[:0], s.g.cfg.Address, s.g.path(seq), seq, time.Now().Unix(), s.body)
+	status, err := 0, error(nil)
+	if _, err = s.conn.Write(s.out); err == nil {
+		status, err = readStatus(s.in, s.start)
+	}
+	if err != nil {
+		err = errors.Join(err, s.conn.Close())
+		s.conn = nil
+	}
+	return status, err
+}
+
+func (g *generator) path(seq int) string {
+	paths := g.cfg.Paths
+	if g.order.Only >= 0 {
+		return paths[g.order.Only]
+	}
+	n := seq % len(paths)
+	if n == g.order.Skip {
+		n = (n + 1) % len(paths)
+	}
+	return paths[n]
+}
