@@ -38,6 +38,7 @@ var mayImport = map[string][]string{
 	"interactortest":             {"", "store/sqlite", "seal", "forward", "connector", "trigger", "webhook", "auth"},
 	"store/*":                    {"", "api", "auth", "deployment", "subscription", "forward", "connector", "trigger", "store/*"},
 	"examples/*":                 {"*"},
+	"bench":                      {"*"},
 	"internal/realtest/*":        {"*"},
 	"connector/gmail/gmailtest":  {"connector/gmail", "connector/gmail/gmailevent", "connector", "trigger"},
 	"connector/gmail/gmailevent": {},
