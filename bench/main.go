@@ -84,7 +84,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	who := flags.String("who", strings.Join(contenders(), ","), "contenders of the steady scenario; budgets need all")
 	flags.StringVar(&s.dir, "dir", ".", "directory for stores, on the disk that is meant: tmpfs is refused")
 	flags.IntVar(&s.runs, "runs", 5, "how often each contender runs; the median counts")
-	flags.IntVar(&s.conns, "conns", 64, "connections of the load generator")
+	flags.IntVar(&s.conns, "conns", 256, "connections of the load generator: so many that more of them would not raise its rate at full load")
 	flags.IntVar(&s.window, "window", 512, "events sent and not yet delivered, at full load; 0: any number")
 	flags.IntVar(&s.size, "size", 1024, "bytes of a body")
 	flags.IntVar(&s.events, "events", 1_000_000, "events of a backlog")
