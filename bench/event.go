@@ -39,7 +39,7 @@ func body(size int) []byte {
 func putSeq(body []byte, seq int) {
 	at := len(`{`+seqMark) + seqDigits
 	for i := 1; i <= seqDigits; i++ {
-		body[at-i] = '0' + byte(seq%10)
+		body[at-i] = "0123456789"[seq%10]
 		seq /= 10
 	}
 }

@@ -220,8 +220,9 @@ func (s *sender) exchange(ctx context.Context, seq int) (int, error) {
 	}
 	putSeq(s.body, seq)
 	s.out = s.signer.appendRequest(s.out[:0], s.g.cfg.Address, s.g.path(seq), seq, time.Now().Unix(), s.body)
-	status, err := 0, error(nil)
-	if _, err = s.conn.Write(s.out); err == nil {
+	status := 0
+	_, err := s.conn.Write(s.out)
+	if err == nil {
 		status, err = readStatus(s.in, s.start)
 	}
 	if err != nil {

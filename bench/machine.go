@@ -73,7 +73,7 @@ func describe(dir string) (m machine, err error) {
 	if err := unix.Statfs(dir, &fs); err != nil {
 		return m, fmt.Errorf("-dir %s: %w", dir, err)
 	}
-	m.FileSystem = fileSystem(fs.Type) //nolint:unconvert // its type differs between architectures
+	m.FileSystem = fileSystem(fs.Type)
 	if m.FileSystem == "tmpfs" || m.FileSystem == "ramfs" {
 		return m, fmt.Errorf("-dir %s is on %s, %w", dir, m.FileSystem, errTmpfs)
 	}
@@ -98,7 +98,7 @@ func describe(dir string) (m machine, err error) {
 
 // valueIn returns what a file of "name: value" lines says first.
 func valueIn(file, name string) string {
-	f, err := os.Open(file)
+	f, err := os.Open(file) //nolint:gosec // a constant
 	if err != nil {
 		return ""
 	}

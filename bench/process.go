@@ -90,7 +90,7 @@ func start(ctx context.Context, o childOptions) (*child, error) {
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.CommandContext(ctx, self)
+	cmd := exec.CommandContext(ctx, self) //nolint:gosec // this program
 	cmd.Env = append(append(os.Environ(), o.env...), roleVariable+"="+o.role)
 	cmd.Stderr = os.Stderr
 	if o.stderr != nil {

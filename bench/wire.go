@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 )
 
 // head is what the load generator and the receiver need of an HTTP/1.1 message.
@@ -17,14 +18,13 @@ type head struct {
 	length int    // of the body
 }
 
-var (
-	errChunked = errors.New("a message without Content-Length")
-	nameLength = []byte("content-length:")
-)
+var errChunked = errors.New("a message without Content-Length")
+
+const nameLength = "content-length:"
 
 // readHead reads a start line and headers.
 func readHead(r *bufio.Reader, start []byte) (h head, err error) {
-	h.length = -1
+	h.first, h.length = start[:0], -1
 	for n := 0; ; n++ {
 		line, err := r.ReadSlice('\n')
 		if err != nil {
@@ -33,10 +33,10 @@ func readHead(r *bufio.Reader, start []byte) (h head, err error) {
 		line = bytes.TrimRight(line, "\r\n")
 		switch {
 		case n == 0:
-			h.first = append(start[:0], line...)
+			h.first = append(h.first, line...)
 		case len(line) == 0:
 			return h, nil
-		case len(line) > len(nameLength) && bytes.EqualFold(line[:len(nameLength)], nameLength):
+		case len(line) > len(nameLength) && strings.EqualFold(string(line[:len(nameLength)]), nameLength):
 			if h.length, err = strconv.Atoi(string(bytes.TrimSpace(line[len(nameLength):]))); err != nil {
 				return h, fmt.Errorf("content-length: %w", err)
 			}
