@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/interactorhq/interactor/seal"
 	"github.com/interactorhq/interactor/webhook"
@@ -67,10 +69,10 @@ func TestEverythingArrives(t *testing.T) {
 				}
 			}()
 			for _, order := range []load{
-				{Count: 200, Window: s.window, Skip: -1, Only: -1},
-				{Count: 100, Rate: 1000, Skip: -1, Only: -1},
+				{Count: 200, Window: s.window},
+				{Count: 100, Rate: 1000},
 			} {
-				m, err := b.measure(t.Context(), order)
+				m, err := b.measure(t.Context(), "some", order)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -90,13 +92,141 @@ func TestEverythingArrives(t *testing.T) {
 // Numbers of a store that does not sync are void.
 func TestMeasurementWithoutFsyncIsRefused(t *testing.T) {
 	t.Parallel()
-	m := measurement{Events: 10, Commits: 5, WALSyncs: 4}
-	if m.check(ours) == nil {
+	m := measurement{Kind: ours, Events: 10, Commits: 5, WALSyncs: 4}
+	if m.check() == nil {
 		t.Error("5 commits with 4 fsyncs were taken")
 	}
 	m.WALSyncs = 5
-	if err := m.check(ours); err != nil {
+	if err := m.check(); err != nil {
 		t.Error(err)
+	}
+}
+
+// Each scenario runs to its end and says something about each of its budgets. How
+// fast it was is not asked.
+func TestScenarios(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		name    string
+		budgets int
+		phases  int
+	}{
+		{"steady", 10, 4},
+		{"backlog,restart", 6, 4},
+		{"restart", 1, 0},
+		{"dead", 4, 4},
+		{"retry-storm", 3, 2},
+		{"sizes", 6, 3},
+		{"tls", 4, 2},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			s := newSession(t)
+			s.names = strings.Split(row.name, ",")
+			s.warm, s.closed, s.open, s.again = 50*time.Millisecond, 200*time.Millisecond, 200*time.Millisecond, 250*time.Millisecond
+			s.events, s.destinations, s.who, s.full = 500, 5, contenders(), 400
+			r := &report{Options: s.options()}
+			for _, sc := range scenarios() {
+				if !s.chosen(sc.name) {
+					continue
+				}
+				if err := sc.run(s, t.Context(), r); err != nil {
+					t.Fatal(err)
+				}
+			}
+			phases := map[string]bool{}
+			for _, m := range r.Scenarios[s.names[0]] {
+				if m.Missing != 0 || m.Refused != 0 {
+					t.Errorf("got %+v", m)
+				}
+				phases[m.Phase] = true
+			}
+			if row.phases > 0 && len(phases) != row.phases {
+				t.Errorf("phases %v, want %d", phases, row.phases)
+			}
+			if len(r.Budgets) != row.budgets {
+				t.Errorf("%d budgets, want %d: %+v", len(r.Budgets), row.budgets, r.Budgets)
+			}
+			var out strings.Builder
+			r.print(&out)
+			r.markdown(&out)
+			for _, b := range r.Budgets {
+				if strings.Count(out.String(), b.What) != 2 {
+					t.Errorf("%q is not in both tables", b.What)
+				}
+			}
+		})
+	}
+}
+
+// What was not the load that was meant is not judged; a median of the rest is, when
+// it is most of the runs.
+func TestVerdicts(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		name   string
+		sign   string
+		bound  float64
+		values []float64
+		of     int
+		want   string
+		status int
+	}{
+		{"kept", atLeast, 0.8, []float64{0.7, 0.8, 0.9}, 3, withinBudget, 0},
+		{"exceeded", atLeast, 0.8, []float64{0.7, 0.79, 0.9}, 3, overBudget, 1},
+		{"kept, at most", atMost, 1.5, []float64{1.5}, 1, withinBudget, 0},
+		{"exceeded, at most", atMost, 1.5, []float64{1.4, 1.6, 1.7}, 5, overBudget, 1},
+		{"too few", atMost, 1.5, []float64{1, 1}, 4, notJudged, 2},
+		{"none", atMost, 1.5, nil, 1, notJudged, 2},
+		{"no bound", "", 0, []float64{3}, 1, onlyReported, 2},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			r := &report{}
+			r.judge("some", row.name, row.sign, row.bound, sample{row.values, row.of})
+			line, status := r.verdict()
+			if got := r.Budgets[0].Verdict; got != row.want || status != row.status || strings.Contains(line, "\n") {
+				t.Errorf("got %q, status %d: %s", got, status, line)
+			}
+		})
+	}
+	r := &report{}
+	r.judge("some", "what was not measured", atMost, 1, sample{})
+	if len(r.Budgets) != 0 {
+		t.Errorf("got %+v", r.Budgets)
+	}
+}
+
+// A load at a fixed rate that was not offered says nothing.
+func TestVoid(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		name string
+		m    measurement
+		void bool
+	}{
+		{"full load has no rate", measurement{Acked: 10, Late: 1e6}, false},
+		{"as offered", measurement{Offered: 1000, Acked: 990, Late: 100}, false},
+		{"too few", measurement{Offered: 1000, Acked: 900, Late: 100}, true},
+		{"too late", measurement{Offered: 1000, Acked: 1000, Late: 6000}, true},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			row.m.void()
+			if got := row.m.Void != ""; got != row.void {
+				t.Errorf("void: %q", row.m.Void)
+			}
+		})
+	}
+}
+
+// Ratios leave out pairs of which one is void.
+func TestRatio(t *testing.T) {
+	t.Parallel()
+	a := []measurement{{PerSecond: 4}, {PerSecond: 5, Void: "late"}, {PerSecond: 6}}
+	b := []measurement{{PerSecond: 2}, {PerSecond: 2}, {}}
+	if got := ratio(a, b, perSecond); len(got.values) != 1 || got.values[0] != 2 || got.of != 3 {
+		t.Errorf("got %+v", got)
 	}
 }
 

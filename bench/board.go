@@ -37,6 +37,7 @@ const (
 	cellTries                 // requests that the receiver has got
 	cellFirst                 // when the first of them came, since the cell was set to 0
 	cellUnknown               // requests that name no event
+	cellAside                 // requests that the generator has begun for a destination that is dead; not among cellSent
 	cells
 )
 

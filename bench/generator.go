@@ -32,17 +32,23 @@ type load struct {
 	Time   time.Duration `json:"time"`   // closed loop: stop sending after that; 0: at Count
 	Rate   float64       `json:"rate"`   // events/s at fixed times; 0: closed loop, as fast as answers come
 	Window int           `json:"window"` // closed loop: events that are sent and not yet delivered, at most; 0: any number
-	Skip   int           `json:"skip"`   // path that gets nothing; -1: none
-	Only   int           `json:"only"`   // path that gets everything; -1: none
+	Last   string        `json:"last"`   // what the last destination gets, if not the same as the others
 }
+
+// What the last destination gets.
+const (
+	lastNothing = "nothing"
+	lastDead    = "dead" // its share, which nobody expects to arrive
+)
 
 // sent is the answer.
 type sent struct {
 	Count   int           `json:"count"`   // requests
 	Refused int           `json:"refused"` // that were not answered 2xx
+	Aside   int           `json:"aside"`   // that went to a destination that is dead
 	Start   int64         `json:"start"`   // UnixNano of the first request
 	Elapsed time.Duration `json:"elapsed"`
-	Late    time.Duration `json:"late"` // 99 % of requests were handed to a connection at most so late
+	Late    time.Duration `json:"late"` // 99 % of requests at a fixed rate were begun at most so late
 	CPU     time.Duration `json:"cpu"`
 	Error   string        `json:"error"` // one of what went wrong
 }
@@ -90,6 +96,7 @@ type generator struct {
 func (g *generator) run(ctx context.Context, order load) sent {
 	g.order = order
 	g.next.Store(0)
+	aside := g.board.cell[cellAside].Load()
 	g.refused.Store(0)
 	g.failure.Store(nil)
 	cpu := processCPU()
@@ -118,7 +125,7 @@ func (g *generator) run(ctx context.Context, order load) sent {
 	wg.Wait()
 	out := sent{
 		Count: min(int(g.next.Load()), order.Count), Refused: int(g.refused.Load()), Start: start.UnixNano(), Elapsed: time.Since(start), Late: late,
-		CPU: processCPU() - cpu,
+		CPU: processCPU() - cpu, Aside: int(g.board.cell[cellAside].Load() - aside),
 	}
 	if text := g.failure.Load(); text != nil {
 		out.Error = *text
@@ -146,7 +153,7 @@ func (g *generator) take(start time.Time) (int, bool) {
 	if n >= g.order.Count {
 		return 0, false
 	}
-	g.board.cell[cellSent].Add(1)
+	g.count(g.order.First + n)
 	return n, true
 }
 
@@ -168,7 +175,7 @@ func (g *generator) pace(work chan<- int) time.Duration {
 		}
 		late = append(late, -wait)
 		g.board.intended[g.order.First+i].Store(due.UnixNano())
-		g.board.cell[cellSent].Add(1)
+		g.count(g.order.First + i)
 		g.next.Add(1)
 		work <- i
 	}
@@ -232,14 +239,19 @@ func (s *sender) exchange(ctx context.Context, seq int) (int, error) {
 	return status, err
 }
 
+// count notes that an event is on its way.
+func (g *generator) count(seq int) {
+	cell := cellSent
+	if g.order.Last == lastDead && seq%len(g.cfg.Paths) == len(g.cfg.Paths)-1 {
+		cell = cellAside
+	}
+	g.board.cell[cell].Add(1)
+}
+
 func (g *generator) path(seq int) string {
 	paths := g.cfg.Paths
-	if g.order.Only >= 0 {
-		return paths[g.order.Only]
+	if g.order.Last == lastNothing {
+		paths = paths[:len(paths)-1]
 	}
-	n := seq % len(paths)
-	if n == g.order.Skip {
-		n = (n + 1) % len(paths)
-	}
-	return paths[n]
+	return paths[seq%len(paths)]
 }

@@ -152,8 +152,8 @@ func probe(dir string) (l latency, err error) {
 	return latency{quantile(took, 0.5), quantile(took, 0.99), quantile(took, 1)}, nil
 }
 
-// makeCertificate makes one for the loopback addresses of receivers, which the
-// server trusts by SSL_CERT_FILE.
+// makeCertificate makes one for the receiver, which the server trusts by
+// SSL_CERT_FILE.
 func makeCertificate(dir string) (certFile, keyFile string, err error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -162,7 +162,7 @@ func makeCertificate(dir string) (certFile, keyFile string, err error) {
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "bench"},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(7 * 24 * time.Hour),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		IPAddresses: []net.IP{net.ParseIP(receiverHost)},
 		IsCA:        true, BasicConstraintsValid: true,
 		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}

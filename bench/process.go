@@ -69,11 +69,12 @@ const (
 
 // child is a process that this one started.
 type child struct {
-	role string
-	cmd  *exec.Cmd
-	to   io.WriteCloser
-	in   *json.Decoder
-	out  *json.Encoder
+	role    string
+	cmd     *exec.Cmd
+	to      io.WriteCloser
+	in      *json.Decoder
+	out     *json.Encoder
+	started time.Time // just before exec
 }
 
 // childOptions of start.
@@ -108,10 +109,13 @@ func start(ctx context.Context, o childOptions) (*child, error) {
 	if err != nil {
 		return nil, err
 	}
+	started := time.Now()
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	return &child{role: o.role, cmd: cmd, to: to, in: json.NewDecoder(bufio.NewReader(from)), out: json.NewEncoder(to)}, nil
+	return &child{
+		role: o.role, cmd: cmd, to: to, in: json.NewDecoder(bufio.NewReader(from)), out: json.NewEncoder(to), started: started,
+	}, nil
 }
 
 // ask sends an order and reads the answer.

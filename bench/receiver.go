@@ -19,13 +19,16 @@ import (
 // one, so that what is measured is the sender.
 type receiver struct {
 	board  *board
+	hosts  int
+	secure *tls.Config
 	status atomic.Int64 // of every answer
-	dead   atomic.Int64 // number of the destination that never answers; -1: none
+	dead   atomic.Bool  // the last destination never answers
+	down   atomic.Bool
 }
 
 // receiverConfig is what the parent says.
 type receiverConfig struct {
-	Hosts int    `json:"hosts"` // listen at 127.0.0.1 and so many less one addresses behind it, each at a port of its own
+	Hosts int    `json:"hosts"` // listen at so many addresses, each at a port of its own
 	Cert  string `json:"cert"`  // PEM files, for TLS
 	Key   string `json:"key"`
 }
@@ -37,36 +40,41 @@ type receiverReady struct {
 
 // receiverOrder changes what it does.
 type receiverOrder struct {
-	Status int `json:"status"` // of every answer from now on
-	Dead   int `json:"dead"`   // destination that takes requests and never answers; -1: none
+	Status int  `json:"status"` // of every answer from now on
+	Dead   bool `json:"dead"`   // the last destination takes requests and never answers
+	Down   bool `json:"down"`   // connections are refused, and those that were there end
 }
+
+// receiverHost is the address of the first destination: no other socket of this
+// machine uses it as a source, so it is free again after the receiver was down.
+const receiverHost = "127.0.1.1"
 
 func runReceiver(ctx context.Context, p *parent) error {
 	var cfg receiverConfig
 	if err := p.read(&cfg); err != nil {
 		return err
 	}
-	r := &receiver{board: p.board}
+	r := &receiver{board: p.board, hosts: cfg.Hosts}
 	r.status.Store(200)
-	r.dead.Store(-1)
-	var secure *tls.Config
 	if cfg.Cert != "" {
 		pair, err := tls.LoadX509KeyPair(cfg.Cert, cfg.Key)
 		if err != nil {
 			return err
 		}
-		secure = &tls.Config{Certificates: []tls.Certificate{pair}, NextProtos: []string{"http/1.1"}, MinVersion: tls.VersionTLS12}
+		r.secure = &tls.Config{Certificates: []tls.Certificate{pair}, NextProtos: []string{"http/1.1"}, MinVersion: tls.VersionTLS12}
 	}
-	var ready receiverReady
-	for i := range cfg.Hosts {
-		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", fmt.Sprintf("127.0.%d.%d:0", i/250, 1+i%250))
-		if err != nil {
-			return err
-		}
-		ready.Addresses = append(ready.Addresses, l.Addr().String())
-		go r.accept(l, secure)
+	addresses := make([]string, cfg.Hosts)
+	for i := range addresses {
+		addresses[i] = fmt.Sprintf("127.0.%d.%d:0", 1+i/250, 1+i%250) // the first one is receiverHost
 	}
-	if err := p.write(ready); err != nil {
+	listeners, err := r.listen(ctx, addresses)
+	if err != nil {
+		return err
+	}
+	for i, l := range listeners {
+		addresses[i] = l.Addr().String()
+	}
+	if err := p.write(receiverReady{Addresses: addresses}); err != nil {
 		return err
 	}
 	for {
@@ -75,21 +83,46 @@ func runReceiver(ctx context.Context, p *parent) error {
 			return ended(err)
 		}
 		r.status.Store(int64(order.Status))
-		r.dead.Store(int64(order.Dead))
+		r.dead.Store(order.Dead)
+		r.down.Store(order.Down)
+		if order.Down {
+			for _, l := range listeners {
+				if err := l.Close(); err != nil {
+					return err
+				}
+			}
+			listeners = nil
+		} else if listeners == nil {
+			if listeners, err = r.listen(ctx, addresses); err != nil {
+				return err
+			}
+		}
 		if err := p.write(struct{}{}); err != nil {
 			return err
 		}
 	}
 }
 
-func (r *receiver) accept(l net.Listener, secure *tls.Config) {
+func (r *receiver) listen(ctx context.Context, addresses []string) (listeners []net.Listener, err error) {
+	for _, a := range addresses {
+		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", a)
+		if err != nil {
+			return nil, err
+		}
+		listeners = append(listeners, l)
+		go r.accept(l)
+	}
+	return listeners, nil
+}
+
+func (r *receiver) accept(l net.Listener) {
 	for {
 		c, err := l.Accept()
 		if err != nil {
-			return // the process ends
+			return // it is closed
 		}
-		if secure != nil {
-			c = tls.Server(c, secure)
+		if r.secure != nil {
+			c = tls.Server(c, r.secure)
 		}
 		go r.serve(c)
 	}
@@ -101,7 +134,7 @@ func (r *receiver) serve(c net.Conn) {
 	in := bufio.NewReaderSize(c, 16<<10)
 	var start, buf, out []byte
 	for {
-		if _, err := in.Peek(1); err != nil {
+		if _, err := in.Peek(1); err != nil || r.down.Load() {
 			return
 		}
 		now := time.Now().UnixNano()
@@ -115,7 +148,7 @@ func (r *receiver) serve(c net.Conn) {
 		}
 		r.board.cell[cellFirst].CompareAndSwap(0, now)
 		r.board.cell[cellTries].Add(1)
-		if dead := r.dead.Load(); dead >= 0 && destination(h.first) == int(dead) {
+		if r.dead.Load() && destination(h.first) == r.hosts-1 {
 			_, _ = in.Peek(1) // until the sender has given up
 			return
 		}

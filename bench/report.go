@@ -18,6 +18,7 @@ import (
 type report struct {
 	Machine   machine                  `json:"machine"`
 	Started   time.Time                `json:"started"`
+	Took      string                   `json:"took"`
 	Options   map[string]string        `json:"options"`
 	Scenarios map[string][]measurement `json:"scenarios"`
 	Budgets   []budget                 `json:"budgets"`
@@ -29,10 +30,48 @@ type report struct {
 type budget struct {
 	Scenario string  `json:"scenario"`
 	What     string  `json:"what"`
+	Sign     string  `json:"sign"` // atLeast, atMost, or empty: only reported
 	Bound    float64 `json:"bound"`
-	AtLeast  bool    `json:"at_least"` // else: at most
-	Got      spread  `json:"got"`      // the median counts
-	OK       bool    `json:"ok"`
+	Got      spread  `json:"got"`  // the median counts
+	Runs     int     `json:"runs"` // that were fit to be judged
+	Of       int     `json:"of"`
+	Verdict  string  `json:"verdict"`
+}
+
+const (
+	atLeast = "≥"
+	atMost  = "≤"
+)
+
+// Verdicts.
+const (
+	withinBudget = "ok"
+	overBudget   = "over"
+	notJudged    = "not judged" // most runs were not the load that was meant
+	onlyReported = "-"
+)
+
+// sample is a quantity in several runs, without those that are not to be judged.
+type sample struct {
+	values []float64
+	of     int
+}
+
+// judge adds a budget. The scenario's runs have been added before.
+func (r *report) judge(scenario, what, sign string, bound float64, got sample) {
+	if got.of == 0 {
+		return // not measured
+	}
+	b := budget{scenario, what, sign, bound, spreadOf(got.values), len(got.values), got.of, overBudget}
+	switch {
+	case 2*len(got.values) <= got.of:
+		b.Verdict = notJudged
+	case sign == "":
+		b.Verdict = onlyReported
+	case sign == atLeast && b.Got.Median >= bound, sign == atMost && b.Got.Median <= bound:
+		b.Verdict = withinBudget
+	}
+	r.Budgets = append(r.Budgets, b)
 }
 
 func (r *report) add(name string, m measurement) {
@@ -45,76 +84,91 @@ func (r *report) add(name string, m measurement) {
 	r.Scenarios[name] = append(r.Scenarios[name], m)
 }
 
-// atLeast and atMost judge the median of some runs.
-
-func (r *report) atLeast(scenario, what string, bound float64, got []float64) {
-	if len(got) == 0 {
-		return // not measured
+// runs are those of a contender under one load.
+func (r *report) runs(scenario, kind, phase string) (out []measurement) {
+	for _, m := range r.Scenarios[scenario] {
+		if m.Kind == kind && m.Phase == phase {
+			out = append(out, m)
+		}
 	}
-	s := spreadOf(got)
-	r.Budgets = append(r.Budgets, budget{scenario, what, bound, true, s, s.Median >= bound})
-}
-
-func (r *report) atMost(scenario, what string, bound float64, got []float64) {
-	if len(got) == 0 {
-		return // not measured
-	}
-	s := spreadOf(got)
-	r.Budgets = append(r.Budgets, budget{scenario, what, bound, false, s, s.Median <= bound})
+	return out
 }
 
 // values of a quantity, one for each run.
 func (r *report) values(scenario, kind, phase string, of func(measurement) float64) (out []float64) {
-	for _, m := range r.Scenarios[scenario] {
-		if m.Kind == kind && m.Phase == phase {
-			out = append(out, of(m))
-		}
+	for _, m := range r.runs(scenario, kind, phase) {
+		out = append(out, of(m))
 	}
 	return out
 }
 
-// ratio of what two contenders have in the same run, one for each run: they ran
-// one after another, so that what else the machine did was alike.
-func (r *report) ratio(scenario, phase, over, under string, of func(measurement) float64) (out []float64) {
-	a, b := r.values(scenario, over, phase, of), r.values(scenario, under, phase, of)
-	for i := range min(len(a), len(b)) {
-		if b[i] > 0 {
-			out = append(out, a[i]/b[i])
+// ratio of what two contenders, or one under two loads, have in the same run: they
+// ran one after another, so that what else the machine did was alike.
+func ratio(over, under []measurement, of func(measurement) float64) (s sample) {
+	s.of = min(len(over), len(under))
+	for i := range s.of {
+		if over[i].Void == "" && under[i].Void == "" && of(under[i]) > 0 {
+			s.values = append(s.values, of(over[i])/of(under[i]))
 		}
 	}
-	return out
+	return s
 }
 
-func perSecond(m measurement) float64  { return m.PerSecond }
-func cpu(m measurement) float64        { return m.CPU }
-func peak(m measurement) float64       { return m.Peak }
-func ackP50(m measurement) float64     { return m.Ack.P50 }
-func ackP99(m measurement) float64     { return m.Ack.P99 }
-func deliverP50(m measurement) float64 { return m.Deliver.P50 }
-func deliverP99(m measurement) float64 { return m.Deliver.P99 }
-
-// judgeSteady compares with the budgets of the design.
-func (r *report) judgeSteady() {
-	const s = "steady"
-	r.atLeast(s, "events/s end to end, full load: ours / relay", 0.80, r.ratio(s, fullLoad, ours, relay, perSecond))
-	r.atLeast(s, "events/s end to end, full load: relay / raw", 0.50, r.ratio(s, fullLoad, relay, raw, perSecond))
-	r.atMost(s, "CPU per delivered event, full load: ours / relay", 1.5, r.ratio(s, fullLoad, ours, relay, cpu))
-	r.atMost(s, "CPU per delivered event, 50%: ours / relay", 1.5, r.ratio(s, halfLoad, ours, relay, cpu))
-	r.atMost(s, "acknowledgement p50, 50%: ours / relay", 3, r.ratio(s, halfLoad, ours, relay, ackP50))
-	for _, phase := range []string{lowRate, lowLoad} {
-		r.atMost(s, "acknowledged to delivered p50, "+phase+": ours / relay", 1.5, r.ratio(s, phase, ours, relay, deliverP50))
-		r.atMost(s, "acknowledged to delivered p99, "+phase+": ours / relay", 2, r.ratio(s, phase, ours, relay, deliverP99))
+// each run's value.
+func each(runs []measurement, of func(measurement) float64) (s sample) {
+	s.of = len(runs)
+	for _, m := range runs {
+		if m.Void == "" {
+			s.values = append(s.values, of(m))
+		}
 	}
+	return s
 }
 
-// over lists the budgets that are exceeded.
-func (r *report) over() (out []string) {
+func perSecond(m measurement) float64    { return m.PerSecond }
+func cpu(m measurement) float64          { return m.CPU }
+func peak(m measurement) float64         { return m.Peak }
+func ackP50(m measurement) float64       { return m.Ack.P50 }
+func ackP99(m measurement) float64       { return m.Ack.P99 }
+func deliverP50(m measurement) float64   { return m.Deliver.P50 }
+func deliverP99(m measurement) float64   { return m.Deliver.P99 }
+func missing(m measurement) float64      { return float64(m.Missing) }
+func firstAttempt(m measurement) float64 { return m.First }
+
+// megabytes are 10^6 bytes: budgets have them.
+func megabytes(m measurement) float64 { return m.Peak * (1 << 20) / 1e6 }
+
+// verdict says in a line what -check found, and how the program ends: 0 when all is
+// within budget, 1 when something is over it, 2 when something could not be judged.
+func (r *report) verdict() (line string, status int) {
+	var over, open []string
+	ok := 0
 	for _, b := range r.Budgets {
-		if !b.OK {
-			out = append(out, b.Scenario+": "+b.What)
+		switch b.Verdict {
+		case withinBudget:
+			ok++
+		case overBudget:
+			over = append(over, b.Scenario+": "+b.What)
+		case notJudged:
+			open = append(open, b.Scenario+": "+b.What)
 		}
 	}
-	return out
+	line = fmt.Sprintf("check: %d ok, %d over, %d not judged", ok, len(over), len(open))
+	for _, some := range []struct {
+		name string
+		list []string
+	}{{"over", over}, {"not judged", open}} {
+		if len(some.list) > 0 {
+			line += "; " + some.name + ": " + strings.Join(some.list, ", ")
+		}
+	}
+	switch {
+	case len(over) > 0:
+		return line, 1
+	case len(open) > 0 || ok == 0:
+		return line, 2
+	}
+	return line, 0
 }
 
 func (r *report) writeJSON(file string) error {
@@ -123,13 +177,6 @@ func (r *report) writeJSON(file string) error {
 		return err
 	}
 	return os.WriteFile(file, append(b, '\n'), 0o644) //nolint:gosec // a report is for everybody
-}
-
-// line is a measurement in short.
-func (m *measurement) line() string {
-	return fmt.Sprintf("%-5s %-5s %7.0f events/s  %4.0f µs CPU  ack %5.0f/%6.0f µs  delivered %5.0f/%6.0f µs  %3.0f MiB  %4.1f writes/commit  load %.2f, generator %2.0f µs, late %3.0f µs",
-		m.Kind, m.Phase, m.PerSecond, m.CPU, m.Ack.P50, m.Ack.P99, m.Deliver.P50, m.Deliver.P99, m.Peak,
-		float64(m.Writes)/float64(max(1, m.Commits)), m.Load, m.Sender, m.Late)
 }
 
 // table is what print and markdown show.
@@ -152,7 +199,7 @@ func (r *report) tables() []table {
 		{"Go", m.Go},
 		{"GOGC, GOMAXPROCS of the server", r.gogc()},
 		{"pragmas", r.pragmas()},
-		{"run", r.Started.Format(time.RFC3339) + ", " + r.options()},
+		{"run", r.Started.Format(time.RFC3339) + ", took " + r.Took + ", " + r.options()},
 	} {
 		about.rows = append(about.rows, row[:])
 	}
@@ -161,51 +208,102 @@ func (r *report) tables() []table {
 		out = append(out, r.scenarioTable(name))
 	}
 	if len(r.Budgets) > 0 {
-		t := table{title: "Budgets", header: []string{"scenario", "what", "budget", "median", "min … max", ""}}
-		for _, b := range r.Budgets {
-			sign, verdict := "≤", "ok"
-			if b.AtLeast {
-				sign = "≥"
-			}
-			if !b.OK {
-				verdict = "over"
-			}
-			t.rows = append(t.rows, []string{b.Scenario, b.What, fmt.Sprintf("%s %s", sign, number(b.Bound)), number(b.Got.Median), number(b.Got.Min) + " … " + number(b.Got.Max), verdict})
-		}
-		out = append(out, t)
+		out = append(out, r.budgetTable())
 	}
 	return out
+}
+
+func (r *report) budgetTable() table {
+	t := table{title: "Budgets", header: []string{"scenario", "what", "budget", "median", "min … max", "runs", "verdict"}}
+	for _, b := range r.Budgets {
+		bound, median, between := "-", "-", "-"
+		if b.Sign != "" {
+			bound = b.Sign + " " + number(b.Bound)
+		}
+		if b.Runs > 0 {
+			median, between = number(b.Got.Median), number(b.Got.Min)+" … "+number(b.Got.Max)
+		}
+		t.rows = append(t.rows, []string{b.Scenario, b.What, bound, median, between, fmt.Sprintf("%d of %d", b.Runs, b.Of), b.Verdict})
+	}
+	return t
+}
+
+// column of a scenario's table: a median, left out where it is zero for everybody.
+type column struct {
+	name   string
+	format func(float64) string
+	of     func(measurement) float64
+}
+
+func columns() []column {
+	plain := func(format string) func(float64) string {
+		return func(v float64) string { return fmt.Sprintf(format, v) }
+	}
+	return []column{
+		{"CPU/event", plain("%.0f µs"), func(m measurement) float64 {
+			if m.Events == 0 {
+				return 0
+			}
+			return m.CPU
+		}},
+		{"processors", plain("%.2f"), func(m measurement) float64 { return m.Load }},
+		{"ack p50", ms, ackP50},
+		{"ack p99", ms, ackP99},
+		{"delivered p50", ms, deliverP50},
+		{"delivered p99", ms, deliverP99},
+		{"first attempt", plain("%.3f s"), firstAttempt},
+		{"recovery", plain("%.1f s"), func(m measurement) float64 { return m.Recovery }},
+		{"drained", plain("%.1f s"), func(m measurement) float64 { return m.Drained }},
+		{"RSS", plain("%.0f MiB"), peak},
+		{"writes/commit", plain("%.1f"), func(m measurement) float64 { return float64(m.Writes) / float64(max(1, m.Commits)) }},
+		{"tries/event", plain("%.2f"), func(m measurement) float64 {
+			if m.Events == 0 {
+				return 0
+			}
+			return m.Tries
+		}},
+		{"allocations", plain("%.0f"), func(m measurement) float64 {
+			if m.Events == 0 {
+				return 0
+			}
+			return m.Mallocs
+		}},
+	}
 }
 
 // scenarioTable has one row for each contender under each load: medians, and the
 // spread of throughput.
 func (r *report) scenarioTable(name string) table {
-	t := table{title: name, header: []string{
-		"load", "who", "events/s", "min … max", "CPU/event", "ack p50", "ack p99", "delivered p50", "delivered p99", "RSS", "writes/commit", "allocations",
-	}}
 	type key struct{ phase, kind string }
-	var seen []key
+	var keys []key
 	for _, m := range r.Scenarios[name] {
-		if k := (key{m.Phase, m.Kind}); !slices.Contains(seen, k) {
-			seen = append(seen, k)
+		if k := (key{m.Phase, m.Kind}); !slices.Contains(keys, k) {
+			keys = append(keys, k)
 		}
 	}
-	phases := func(k key) int { return slices.IndexFunc(seen, func(o key) bool { return o.phase == k.phase }) }
-	slices.SortStableFunc(seen, func(a, b key) int { return phases(a) - phases(b) })
-	for _, k := range seen {
-		median := func(of func(measurement) float64) float64 {
-			return spreadOf(r.values(name, k.kind, k.phase, of)).Median
-		}
+	phases := func(k key) int { return slices.IndexFunc(keys, func(o key) bool { return o.phase == k.phase }) }
+	keys = slices.SortedStableFunc(slices.Values(keys), func(a, b key) int { return phases(a) - phases(b) })
+	t := table{title: name, header: []string{"load", "who", "events/s", "min … max"}}
+	for _, k := range keys {
 		rate := spreadOf(r.values(name, k.kind, k.phase, perSecond))
-		batch := "-"
-		if k.kind == ours {
-			batch = fmt.Sprintf("%.1f", median(func(m measurement) float64 { return float64(m.Writes) / float64(max(1, m.Commits)) }))
+		t.rows = append(t.rows, []string{k.phase, k.kind, fmt.Sprintf("%.0f", rate.Median), fmt.Sprintf("%.0f … %.0f", rate.Min, rate.Max)})
+	}
+	for _, c := range columns() {
+		var medians []float64
+		for _, k := range keys {
+			medians = append(medians, spreadOf(r.values(name, k.kind, k.phase, c.of)).Median)
 		}
-		t.rows = append(t.rows, []string{
-			k.phase, k.kind, fmt.Sprintf("%.0f", rate.Median), fmt.Sprintf("%.0f … %.0f", rate.Min, rate.Max),
-			fmt.Sprintf("%.0f µs", median(cpu)), ms(median(ackP50)), ms(median(ackP99)), ms(median(deliverP50)), ms(median(deliverP99)),
-			fmt.Sprintf("%.0f MiB", median(peak)), batch, fmt.Sprintf("%.0f", median(func(m measurement) float64 { return m.Mallocs })),
-		})
+		if spreadOf(medians).Max == 0 {
+			continue
+		}
+		t.header = append(t.header, c.name)
+		for i, v := range medians {
+			text := "-"
+			if v != 0 {
+				text = c.format(v)
+			}
+			t.rows[i] = append(t.rows[i], text)
+		}
 	}
 	return t
 }

@@ -40,12 +40,15 @@ const (
 // serverConfig is what the parent says first.
 type serverConfig struct {
 	Kind       string   `json:"kind"`
-	Dir        string   `json:"dir"` // of the store's file
+	Listen     string   `json:"listen"` // address
+	Dir        string   `json:"dir"`    // of the store's file
 	SealingKey string   `json:"sealing_key"`
 	Secret     string   `json:"secret"`  // of senders
 	Signing    string   `json:"signing"` // of deliveries
 	URLs       []string `json:"urls"`    // of destinations; several: each with an Environment of its own
 	Paths      []string `json:"paths"`   // of webhook addresses made by a former process on the same file
+
+	Retry []time.Duration `json:"retry"` // waits before further tries; none: as Settings.Retry has it
 
 	CPUProfile string `json:"cpu_profile"` // files
 	MemProfile string `json:"mem_profile"`
@@ -107,7 +110,7 @@ func runServer(ctx context.Context, p *parent) (err error) {
 	if err := p.read(&cfg); err != nil {
 		return err
 	}
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Listen)
 	if err != nil {
 		return err
 	}
@@ -239,7 +242,7 @@ const perDeployment = 50
 // addresses that its senders use.
 func connect(ctx context.Context, in *interactor.Interactor, cfg serverConfig) ([]string, error) {
 	settings := func(address string) forward.Settings {
-		return forward.Settings{URL: address, Secrets: []string{cfg.Signing}, Triggers: trigger.List("*")}
+		return forward.Settings{URL: address, Secrets: []string{cfg.Signing}, Triggers: trigger.List("*"), Retry: cfg.Retry}
 	}
 	if len(cfg.URLs) == 1 {
 		_, err := in.Deployments.Ensure(ctx, deployment.Spec{
