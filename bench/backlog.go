@@ -104,8 +104,7 @@ func (s *session) kills(ctx context.Context, r *report, b *bed) error {
 		if err != nil {
 			return err
 		}
-		_, peak := processMemory(b.server.cmd.Process.Pid)
-		s.note(r, "restart", run, measurement{Kind: b.kind, Phase: killed, First: took.Seconds(), Peak: float64(peak) / (1 << 20), Setup: stats})
+		s.note(r, "restart", run, measurement{Kind: b.kind, Phase: killed, First: took.Seconds(), Peak: float64(processPeak(b.server.cmd.Process.Pid)) / (1 << 20), Setup: stats})
 	}
 	r.judge("restart", "seconds from exec to the first attempt", atMost, 1, each(r.runs("restart", ours, killed), firstAttempt))
 	return nil

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -178,7 +179,7 @@ func TestVerdicts(t *testing.T) {
 		{"exceeded, at most", atMost, 1.5, []float64{1.4, 1.6, 1.7}, 5, overBudget, 1},
 		{"too few", atMost, 1.5, []float64{1, 1}, 4, notJudged, 2},
 		{"none", atMost, 1.5, nil, 1, notJudged, 2},
-		{"no bound", "", 0, []float64{3}, 1, onlyReported, 2},
+		{"no bound", "", 0, []float64{3}, 1, onlyReported, 2}, // nothing was judged
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
@@ -217,6 +218,37 @@ func TestVoid(t *testing.T) {
 				t.Errorf("void: %q", row.m.Void)
 			}
 		})
+	}
+}
+
+// Events that were acknowledged and never arrive are missed: raw tries only once.
+func TestWhatDoesNotArriveIsMissed(t *testing.T) {
+	t.Parallel()
+	s := newSession(t)
+	b, err := s.newBed(t.Context(), bedOptions{kind: raw, destinations: 1, size: 64, events: 100})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := b.close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	if err := b.answer(receiverOrder{Status: 500}); err != nil {
+		t.Fatal(err)
+	}
+	e, err := b.begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := e.send(load{Count: 50}); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.settle(t.Context(), e.good(), 100*time.Millisecond); !errors.Is(err, errMissing) {
+		t.Errorf("got %v", err)
+	}
+	if n := len(e.arrivals()); n != 0 || e.good() != 50 {
+		t.Errorf("%d of %d have arrived", n, e.good())
 	}
 }
 

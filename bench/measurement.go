@@ -118,7 +118,6 @@ func (e *episode) end(phase string, events int) (m measurement, err error) {
 	if err != nil {
 		return m, err
 	}
-	_, peak := processMemory(b.server.cmd.Process.Pid)
 	n := float64(max(1, events))
 	used := after.CPU - e.before.CPU
 	m = measurement{
@@ -128,7 +127,7 @@ func (e *episode) end(phase string, events int) (m measurement, err error) {
 		PerSecond:  float64(events) / took.Seconds(),
 		CPU:        micros(used) / n,
 		Load:       used.Seconds() / took.Seconds(),
-		Peak:       float64(peak) / (1 << 20),
+		Peak:       float64(processPeak(b.server.cmd.Process.Pid)) / (1 << 20),
 		Tries:      float64(b.board.cell[cellTries].Load()-e.tries) / n,
 		Mallocs:    float64(after.Mallocs-e.before.Mallocs) / n,
 		Allocated:  float64(after.Allocated-e.before.Allocated) / n,

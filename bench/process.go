@@ -153,27 +153,19 @@ func processCPU() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// processMemory reads what a process holds, and held at most, in bytes.
-func processMemory(pid int) (rss, peak int64) {
+// processPeak reads what a process held at most, in bytes.
+func processPeak(pid int) int64 {
 	b, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "status"))
 	if err != nil {
-		return 0, 0
+		return 0
 	}
 	for line := range strings.Lines(string(b)) {
-		name, value, _ := strings.Cut(line, ":")
-		fields := strings.Fields(value)
-		if len(fields) == 0 {
-			continue
-		}
-		n, _ := strconv.ParseInt(fields[0], 10, 64)
-		switch name {
-		case "VmRSS":
-			rss = n << 10
-		case "VmHWM":
-			peak = n << 10
+		if text, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+			kib, _ := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(text), "kB")), 10, 64)
+			return kib << 10
 		}
 	}
-	return rss, peak
+	return 0
 }
 
 // forgetPeak makes the peak of a process count anew.

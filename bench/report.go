@@ -3,10 +3,12 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"os"
 	"slices"
 	"strings"
@@ -64,10 +66,10 @@ func (r *report) judge(scenario, what, sign string, bound float64, got sample) {
 	}
 	b := budget{scenario, what, sign, bound, spreadOf(got.values), len(got.values), got.of, overBudget}
 	switch {
-	case 2*len(got.values) <= got.of:
-		b.Verdict = notJudged
 	case sign == "":
 		b.Verdict = onlyReported
+	case 2*len(got.values) <= got.of:
+		b.Verdict = notJudged
 	case sign == atLeast && b.Got.Median >= bound, sign == atMost && b.Got.Median <= bound:
 		b.Verdict = withinBudget
 	}
@@ -94,14 +96,6 @@ func (r *report) runs(scenario, kind, phase string) (out []measurement) {
 	return out
 }
 
-// values of a quantity, one for each run.
-func (r *report) values(scenario, kind, phase string, of func(measurement) float64) (out []float64) {
-	for _, m := range r.runs(scenario, kind, phase) {
-		out = append(out, of(m))
-	}
-	return out
-}
-
 // ratio of what two contenders, or one under two loads, have in the same run: they
 // ran one after another, so that what else the machine did was alike.
 func ratio(over, under []measurement, of func(measurement) float64) (s sample) {
@@ -114,13 +108,11 @@ func ratio(over, under []measurement, of func(measurement) float64) (s sample) {
 	return s
 }
 
-// each run's value.
+// each run's value, also of one that does not count in comparisons.
 func each(runs []measurement, of func(measurement) float64) (s sample) {
 	s.of = len(runs)
 	for _, m := range runs {
-		if m.Void == "" {
-			s.values = append(s.values, of(m))
-		}
+		s.values = append(s.values, of(m))
 	}
 	return s
 }
@@ -228,47 +220,59 @@ func (r *report) budgetTable() table {
 	return t
 }
 
-// column of a scenario's table: a median, left out where it is zero for everybody.
+// column of a scenario's table: a median, left out where it tells nothing of
+// anybody.
 type column struct {
 	name   string
-	format func(float64) string
+	format string
 	of     func(measurement) float64
+	there  func(measurement) bool // defaults to: it is not zero
 }
 
 func columns() []column {
-	plain := func(format string) func(float64) string {
-		return func(v float64) string { return fmt.Sprintf(format, v) }
-	}
+	counted := func(m measurement) bool { return m.Events > 0 }
+	acked := func(m measurement) bool { return m.Ack.Max > 0 }
+	delivered := func(m measurement) bool { return m.Deliver.Max > 0 }
 	return []column{
-		{"CPU/event", plain("%.0f µs"), func(m measurement) float64 {
-			if m.Events == 0 {
-				return 0
-			}
-			return m.CPU
-		}},
-		{"processors", plain("%.2f"), func(m measurement) float64 { return m.Load }},
-		{"ack p50", ms, ackP50},
-		{"ack p99", ms, ackP99},
-		{"delivered p50", ms, deliverP50},
-		{"delivered p99", ms, deliverP99},
-		{"first attempt", plain("%.3f s"), firstAttempt},
-		{"recovery", plain("%.1f s"), func(m measurement) float64 { return m.Recovery }},
-		{"drained", plain("%.1f s"), func(m measurement) float64 { return m.Drained }},
-		{"RSS", plain("%.0f MiB"), peak},
-		{"writes/commit", plain("%.1f"), func(m measurement) float64 { return float64(m.Writes) / float64(max(1, m.Commits)) }},
-		{"tries/event", plain("%.2f"), func(m measurement) float64 {
-			if m.Events == 0 {
-				return 0
-			}
-			return m.Tries
-		}},
-		{"allocations", plain("%.0f"), func(m measurement) float64 {
-			if m.Events == 0 {
-				return 0
-			}
-			return m.Mallocs
-		}},
+		{"events/s", "%.0f", perSecond, counted},
+		{"CPU/event", "%.0f µs", cpu, counted},
+		{"processors", "%.2f", func(m measurement) float64 { return m.Load }, nil},
+		{"ack p50", "%.2f ms", milli(ackP50), acked},
+		{"ack p99", "%.2f ms", milli(ackP99), acked},
+		{"delivered p50", "%.2f ms", milli(deliverP50), delivered},
+		{"delivered p99", "%.2f ms", milli(deliverP99), delivered},
+		{"first attempt", "%.3f s", firstAttempt, nil},
+		{"recovery", "%.1f s", func(m measurement) float64 { return m.Recovery }, nil},
+		{"drained", "%.1f s", func(m measurement) float64 { return m.Drained }, nil},
+		{"RSS", "%.0f MiB", peak, nil},
+		{"writes/commit", "%.1f", func(m measurement) float64 { return float64(m.Writes) / float64(max(1, m.Commits)) }, nil},
+		{"tries/event", "%.2f", func(m measurement) float64 { return m.Tries }, func(m measurement) bool { return m.Events > 0 && m.Tries >= 1.005 }},
+		{"allocations", "%.0f", func(m measurement) float64 { return m.Mallocs }, counted},
 	}
+}
+
+func milli(of func(measurement) float64) func(measurement) float64 {
+	return func(m measurement) float64 { return of(m) / 1e3 }
+}
+
+// cell is the median of some runs; empty: there is none.
+func (c *column) cell(runs []measurement) string {
+	var values []float64
+	for _, m := range runs {
+		v := c.of(m)
+		if (c.there == nil && v != 0) || (c.there != nil && c.there(m)) {
+			values = append(values, v)
+		}
+	}
+	if len(values) == 0 {
+		return ""
+	}
+	s := spreadOf(values)
+	text := fmt.Sprintf(c.format, s.Median)
+	if c.name == "events/s" && len(values) > 1 {
+		text += fmt.Sprintf(" ("+c.format+" … "+c.format+")", s.Min, s.Max)
+	}
+	return text
 }
 
 // scenarioTable has one row for each contender under each load: medians, and the
@@ -283,35 +287,30 @@ func (r *report) scenarioTable(name string) table {
 	}
 	phases := func(k key) int { return slices.IndexFunc(keys, func(o key) bool { return o.phase == k.phase }) }
 	keys = slices.SortedStableFunc(slices.Values(keys), func(a, b key) int { return phases(a) - phases(b) })
-	t := table{title: name, header: []string{"load", "who", "events/s", "min … max"}}
+	t := table{title: name, header: []string{"load", "who"}}
 	for _, k := range keys {
-		rate := spreadOf(r.values(name, k.kind, k.phase, perSecond))
-		t.rows = append(t.rows, []string{k.phase, k.kind, fmt.Sprintf("%.0f", rate.Median), fmt.Sprintf("%.0f … %.0f", rate.Min, rate.Max)})
+		t.rows = append(t.rows, []string{k.phase, k.kind})
 	}
 	for _, c := range columns() {
-		var medians []float64
-		for _, k := range keys {
-			medians = append(medians, spreadOf(r.values(name, k.kind, k.phase, c.of)).Median)
+		cells := make([]string, len(keys))
+		told := false
+		for i, k := range keys {
+			cells[i] = c.cell(r.runs(name, k.kind, k.phase))
+			told = told || cells[i] != ""
 		}
-		if spreadOf(medians).Max == 0 {
+		if !told {
 			continue
 		}
 		t.header = append(t.header, c.name)
-		for i, v := range medians {
-			text := "-"
-			if v != 0 {
-				text = c.format(v)
-			}
-			t.rows[i] = append(t.rows[i], text)
+		for i := range cells {
+			t.rows[i] = append(t.rows[i], cmp.Or(cells[i], "-"))
 		}
 	}
 	return t
 }
 
-func ms(micros float64) string { return fmt.Sprintf("%.2f ms", micros/1e3) }
-
 func number(v float64) string {
-	if v >= 100 {
+	if v >= 100 || v == math.Trunc(v) {
 		return fmt.Sprintf("%.0f", v)
 	}
 	return fmt.Sprintf("%.2f", v)

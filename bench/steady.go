@@ -139,8 +139,13 @@ func (s *session) onBed(ctx context.Context, o bedOptions, f func(*bed) error) (
 // warmUp fills what a run would fill in its first moments: connections, caches,
 // the file.
 func (s *session) warmUp(ctx context.Context, b *bed) error {
-	if _, err := b.measure(ctx, "warm", s.loop(b.size, s.warm)); err != nil {
-		return fmt.Errorf("warming up: %w", err)
+	for _, order := range []load{
+		{Count: 10 * len(b.paths), Window: len(b.paths)}, // a few for each destination
+		s.loop(b.size, s.warm),
+	} {
+		if _, err := b.measure(ctx, "warm", order); err != nil {
+			return fmt.Errorf("warming up: %w", err)
+		}
 	}
 	return nil
 }

@@ -45,7 +45,7 @@ func (s *session) tls(ctx context.Context, r *report) error {
 
 // variants measures relay and ours at full load.
 func (s *session) variants(ctx context.Context, r *report, scenario string, all []variant) error {
-	for run := 1; run <= (s.runs+1)/2; run++ { // no budget hangs on them
+	for run := 1; run <= max(1, s.runs/2); run++ { // no budget hangs on them
 		for _, v := range all {
 			for _, kind := range []string{relay, ours} {
 				v.bed.kind = kind
