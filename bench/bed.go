@@ -42,7 +42,7 @@ func (s *session) newBed(ctx context.Context, o bedOptions) (_ *bed, err error) 
 	b := &bed{kind: o.kind, size: o.size}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, b.close())
+			err = errors.Join(b.explain(err), b.close())
 		}
 	}()
 	if b.dir, err = os.MkdirTemp(s.dir, "bench-"); err != nil {
@@ -88,7 +88,7 @@ func (b *bed) serve(ctx context.Context, s *session) (err error) {
 	}
 	var ready serverReady
 	if err := b.server.ask(b.cfg, &ready); err != nil {
-		return fmt.Errorf("%w; see %s", err, b.log.Name())
+		return err
 	}
 	b.cfg.Paths, b.paths = ready.Paths, ready.Paths
 	b.cfg.Listen, b.address = ready.Address, ready.Address // also after a restart
@@ -102,6 +102,18 @@ func (b *bed) generate(ctx context.Context, s *session) (err error) {
 	}
 	var done struct{}
 	return b.generator.ask(generatorConfig{Address: b.address, Paths: b.paths, Secret: s.secret, Size: b.size, Conns: s.conns}, &done)
+}
+
+// explain adds the end of the server's log to an error.
+func (b *bed) explain(err error) error {
+	if b.log == nil {
+		return err
+	}
+	text, e := os.ReadFile(b.log.Name())
+	if e != nil || len(text) == 0 {
+		return err
+	}
+	return fmt.Errorf("%w; the server's log ends with: %s", err, text[max(0, len(text)-2048):])
 }
 
 // close ends the processes and removes what they left.

@@ -130,10 +130,13 @@ func (s *session) onBed(ctx context.Context, o bedOptions, f func(*bed) error) (
 		return err
 	}
 	defer func() { err = errors.Join(err, b.close()) }()
-	if err := s.warmUp(ctx, b); err != nil {
-		return err
+	if err = s.warmUp(ctx, b); err == nil {
+		err = f(b)
 	}
-	return f(b)
+	if err != nil {
+		return b.explain(err)
+	}
+	return nil
 }
 
 // warmUp fills what a run would fill in its first moments: connections, caches,
