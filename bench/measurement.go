@@ -133,7 +133,7 @@ func (e *episode) end(phase string, events int) (m measurement, err error) {
 		Allocated:  float64(after.Allocated-e.before.Allocated) / n,
 		Commits:    after.Commits - e.before.Commits,
 		Writes:     after.Writes - e.before.Writes,
-		WALSyncs:   after.WALSyncs - e.before.WALSyncs,
+		WALSyncs:   after.WALSyncs - e.before.WALFirst, // a commit may be under way at both ends
 		MainSyncs:  after.MainSyncs - e.before.MainSyncs,
 		Setup:      after,
 	}

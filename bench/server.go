@@ -80,7 +80,8 @@ type serverStats struct {
 	Held       int           `json:"held"`      // tasks in memory
 	Commits    uint64        `json:"commits"`   // that the store says to have made
 	Writes     uint64        `json:"writes"`    // that were part of them
-	WALSyncs   int64         `json:"wal_syncs"` // fsyncs counted below SQLite
+	WALFirst   int64         `json:"wal_first"` // fsyncs of the WAL, counted below SQLite, before Commits was read
+	WALSyncs   int64         `json:"wal_syncs"` // and after that
 	MainSyncs  int64         `json:"main_syncs"`
 	Mallocs    uint64        `json:"mallocs"`
 	Allocated  uint64        `json:"allocated"` // bytes, ever
@@ -223,6 +224,7 @@ func newPipeline(ctx context.Context, cfg serverConfig, public string) (_ *under
 		run:     in.Run,
 		paths:   func() []string { return paths },
 		stats: func(s *serverStats) {
+			s.WALFirst = syncs.wal.Load()
 			f, d := in.Forwarder.Stats(), db.Stats()
 			s.Delivered, s.Failed, s.Held = f.Delivered, f.Failed, f.Held
 			s.Refused = f.Refused + f.Undecodable + f.Unavailable + f.Nobody + f.Unwanted + f.Duplicates
