@@ -125,7 +125,7 @@ func TestScenarios(t *testing.T) {
 			s := newSession(t)
 			s.names = strings.Split(row.name, ",")
 			s.warm, s.closed, s.open, s.again = 50*time.Millisecond, 200*time.Millisecond, 200*time.Millisecond, 250*time.Millisecond
-			s.events, s.destinations, s.who, s.full = 500, 5, contenders(), 400
+			s.events, s.destinations, s.who, s.full = 200, 5, contenders(), 400
 			r := &report{Options: s.options()}
 			for _, sc := range scenarios() {
 				if !s.chosen(sc.name) {
