@@ -27,7 +27,7 @@ const (
 // of goroutines and the transport that the pipeline has. Nothing is verified,
 // decoded, wrapped, signed or kept.
 func newRaw(cfg serverConfig) *underTest {
-	r := &rawServer{url: cfg.URLs[0], queue: make(chan []byte, rawQueue), transport: dialguard.Transport(true)}
+	r := &rawServer{url: cfg.URLs[0], queue: make(chan []byte, rawQueue), transport: dialguard.New(dialguard.Config{AllowPrivate: true})}
 	return &underTest{
 		handler: r,
 		run:     r.run,
