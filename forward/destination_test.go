@@ -26,7 +26,7 @@ type destination struct {
 	calls  []call
 	status func(n int, r *http.Request) int
 
-	onState func(http.ConnState) // set it before the first request
+	open atomic.Int32 // connections
 }
 
 type call struct {
@@ -43,8 +43,12 @@ func newDestination(t testing.TB, ca *catest.Authority, clients tls.ClientAuthTy
 	d := &destination{}
 	d.Server = httptest.NewUnstartedServer(d)
 	d.Config.ConnState = func(_ net.Conn, s http.ConnState) {
-		if d.onState != nil {
-			d.onState(s)
+		switch s {
+		case http.StateNew:
+			d.open.Add(1)
+		case http.StateClosed:
+			d.open.Add(-1)
+		default:
 		}
 	}
 	d.Config.ErrorLog = log.New(io.Discard, "", 0)
@@ -260,16 +264,6 @@ func TestRunLeavesNoConnections(t *testing.T) {
 	d := newDestination(t, ca, tls.VerifyClientCertIfGiven)
 	a, b := at(d.URL), at(d.URL)
 	a.ClientCertificate, a.ClientKey = ca.Client("acme")
-	var open atomic.Int32
-	d.onState = func(s http.ConnState) {
-		switch s {
-		case http.StateNew:
-			open.Add(1)
-		case http.StateClosed:
-			open.Add(-1)
-		default:
-		}
-	}
 	f := build(t, forward.Config{Directory: two(a, b), RootCAs: ca.Pool})
 	stop := start(t, f)
 	for _, environment := range []string{"env_A", "env_B"} {
@@ -277,11 +271,11 @@ func TestRunLeavesNoConnections(t *testing.T) {
 			t.Fatal(got.Error)
 		}
 	}
-	if n := open.Load(); n != 2 {
+	if n := d.open.Load(); n != 2 {
 		t.Errorf("%d connections are open, want 2", n)
 	}
 	if err := stop(); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "all connections are closed", func() bool { return open.Load() == 0 })
+	until(t, "all connections are closed", func() bool { return d.open.Load() == 0 })
 }
