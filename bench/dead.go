@@ -59,7 +59,7 @@ func (s *session) pairs(ctx context.Context, r *report, without, with *bed) erro
 			ratio(r.runs(name, ours, phase+oneDead), r.runs(name, ours, phase+allAlive), of))
 	}
 	compare("events/s", fullLoad, atLeast, 0.95, perSecond)
-	compare("delivered p50", fullLoad, atMost, 1.2, deliverP50)
+	compare("delivered p50", fullLoad, "", 0, deliverP50) // how long the queue is, and where it forms
 	compare("delivered p50", halfLoad, atMost, 1.2, deliverP50)
 	compare("delivered p99", halfLoad, "", 0, deliverP99)
 	return nil
