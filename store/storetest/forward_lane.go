@@ -245,7 +245,7 @@ func seriesReopened(t *testing.T, s Forwarding) {
 
 func seriesOrder(t *testing.T, s Forwarding) {
 	var b forward.Batch
-	for i, id := range []string{"dlv_9", "dlv_5", "dlv_7"} {
+	for i, id := range []string{"dlv_5", "dlv_9", "dlv_7"} {
 		e := newEvent()
 		task := deliver(e)
 		task.ID, task.Series, task.Due = id, "a", epoch().Add(-time.Duration(i)*time.Minute)
