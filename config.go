@@ -11,6 +11,9 @@ import (
 	"strings"
 	"time"
 
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/interactorhq/interactor/api"
 	"github.com/interactorhq/interactor/auth"
 	"github.com/interactorhq/interactor/connector"
@@ -106,6 +109,15 @@ type Config struct {
 	// with, for installations with one of their own; add it to
 	// x509.SystemCertPool. Defaults to those of the system.
 	RootCAs *x509.CertPool
+	// TracerProvider makes spans of provider requests, commits and deliveries;
+	// receivers get a traceparent. Defaults to none; otel.GetTracerProvider() is the
+	// program's global one.
+	TracerProvider trace.TracerProvider
+
+	// MeterProvider takes the metrics that docs/observability.md lists; give it to
+	// the store's Config as well. Defaults to none; otel.GetMeterProvider() is the
+	// program's global one.
+	MeterProvider metric.MeterProvider
 
 	// Limits bound memory, concurrency and retention. The zero value is right for most.
 	Limits forward.Limits

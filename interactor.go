@@ -116,6 +116,7 @@ func New(cfg Config) (*Interactor, error) {
 		Directory: in.directory(),
 		OnEvent:   cfg.OnEvent, Notify: cfg.Notify,
 		AllowPrivateNetworks: cfg.AllowPrivateNetworks, Proxy: cfg.Proxy, RootCAs: cfg.RootCAs, Limits: cfg.Limits,
+		TracerProvider: cfg.TracerProvider, MeterProvider: cfg.MeterProvider,
 		Logger: cfg.Logger, Now: cfg.Now,
 	})
 	if err != nil {

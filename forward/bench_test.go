@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"testing"
 
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+
 	"github.com/interactorhq/interactor/forward"
 	"github.com/interactorhq/interactor/trigger"
 	"github.com/interactorhq/interactor/webhook"
@@ -18,11 +20,26 @@ import (
 // BenchmarkForward takes requests of 1 KiB by ServeHTTP and delivers them over
 // loopback. The receiver's work is included.
 func BenchmarkForward(b *testing.B) {
-	for name, store := range map[string]func(b *testing.B) forward.Store{
-		"memory": func(*testing.B) forward.Store { return newMemory() },
-		"sqlite": func(b *testing.B) forward.Store { return open(b, file(b)) },
+	inMemory := func(*testing.B) forward.Config { return forward.Config{Store: newMemory()} }
+	for _, row := range []struct {
+		name string
+		cfg  func(b *testing.B) forward.Config
+	}{
+		{"memory", inMemory},
+		{"memory with metrics", func(b *testing.B) forward.Config {
+			cfg := inMemory(b)
+			_, cfg.MeterProvider = meters()
+			return cfg
+		}},
+		{"memory with metrics and spans", func(b *testing.B) forward.Config {
+			cfg := inMemory(b)
+			_, cfg.MeterProvider = meters()
+			cfg.TracerProvider = sdktrace.NewTracerProvider() // sampled, for nobody
+			return cfg
+		}},
+		{"sqlite", func(b *testing.B) forward.Config { return forward.Config{Store: open(b, file(b))} }},
 	} {
-		b.Run(name, func(b *testing.B) {
+		b.Run(row.name, func(b *testing.B) {
 			var arrived atomic.Int64
 			all := make(chan struct{})
 			n := int64(b.N)
@@ -34,9 +51,9 @@ func BenchmarkForward(b *testing.B) {
 				}
 			}))
 			defer receiver.Close()
-			f := build(b, forward.Config{Store: store(b), Settings: forward.Settings{
-				URL: receiver.URL, Triggers: trigger.List("*"), Secrets: []string{webhook.NewSecret()},
-			}})
+			cfg := row.cfg(b)
+			cfg.Settings = forward.Settings{URL: receiver.URL, Triggers: trigger.List("*"), Secrets: []string{webhook.NewSecret()}}
+			f := build(b, cfg)
 			start(b, f)
 			text := strings.Repeat("x", 1000)
 			var id atomic.Int64

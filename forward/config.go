@@ -11,6 +11,9 @@ import (
 	"strings"
 	"time"
 
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/interactorhq/interactor/connector"
 	"github.com/interactorhq/interactor/internal/dialguard"
 	"github.com/interactorhq/interactor/seal"
@@ -90,6 +93,15 @@ type Config struct {
 	// Notify is called for what an operator should know, such as
 	// [DestinationPaused]. It must return quickly.
 	Notify func(ctx context.Context, ev trigger.Event)
+
+	// TracerProvider makes spans of requests, commits and tries, in one trace from
+	// the provider's request to the receiver, which gets a traceparent. Defaults to
+	// none; otel.GetTracerProvider() is the program's global one.
+	TracerProvider trace.TracerProvider
+
+	// MeterProvider takes the metrics that docs/observability.md lists. Defaults to
+	// none; otel.GetMeterProvider() is the program's global one.
+	MeterProvider metric.MeterProvider
 
 	Limits Limits
 
@@ -203,12 +215,19 @@ func New(cfg Config) (*Forwarder, error) {
 	case !cfg.Settings.IsZero():
 		miss("Settings is set, but with a Directory it says where events go: leave one of them out")
 	}
+	var meters *metering
+	if registry != nil {
+		if meters, err = newMetering(cfg.MeterProvider, registry); err != nil {
+			miss("MeterProvider: %w", err)
+		}
+	}
 	if len(problems) > 0 {
 		return nil, configError(problems)
 	}
 	f := &Forwarder{
 		cfg: cfg, limits: cfg.Limits, store: cfg.Store, registry: registry, directory: directory,
 		log: cfg.Logger, now: cfg.Now, origin: origin, prefix: prefix, routes: newRoutes(cfg),
+		tracing: newTracing(cfg.TracerProvider), meters: meters,
 		replaysWake: make(chan struct{}, 1),
 	}
 	f.locator, _ = directory.(Locator)

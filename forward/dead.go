@@ -96,7 +96,7 @@ func (f *Forwarder) understand(ctx context.Context, dead DeadInbound) (*intake, 
 	if err := json.Unmarshal(request, &k); err != nil {
 		return hopeless("the request is damaged: %w", err)
 	}
-	decoded, err := f.decode(entry, &connector.Inbound{
+	decoded, err := f.decode(ctx, entry, &connector.Inbound{
 		Method: k.Method, URL: k.URL, Header: k.Header, Body: k.Body, ReceivedAt: k.ReceivedAt,
 		Watch: k.Watch, Subscription: k.Subscription, Secrets: addr.Secrets, App: addr.AppFields, Values: addr.Values,
 	})

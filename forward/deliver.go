@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/interactorhq/interactor/internal/dialguard"
 	"github.com/interactorhq/interactor/trigger"
 	"github.com/interactorhq/interactor/webhook"
@@ -38,7 +40,7 @@ func (e *engine) deliver(l *lane, t Task) verdict {
 	}
 	settings, err := e.f.directory.Settings(e.work, t.Event.Environment)
 	if err != nil && e.work.Err() == nil {
-		e.f.log.Error("forwarding settings could not be read; deliveries wait", "environment", t.Event.Environment, "error", err)
+		e.f.waits(e.work, &t, err)
 		e.postpone(l, t, settingsRest)
 		return verdict{}
 	}
@@ -74,6 +76,11 @@ func (e *engine) shape(g *gate, s *Settings) {
 	e.start(g.pool)
 }
 
+// waits says that a delivery could not be tried.
+func (f *Forwarder) waits(ctx context.Context, t *Task, err error) {
+	f.log.ErrorContext(inTrace(ctx, t.Trace), "forwarding settings could not be read; deliveries wait", "environment", t.Event.Environment, "error", err)
+}
+
 // try makes one try. ok is false when it was cut short because Run ends.
 func (f *Forwarder) try(ctx context.Context, settings Settings, t Task) (d done, ok bool) {
 	if ctx.Err() != nil {
@@ -81,6 +88,16 @@ func (f *Forwarder) try(ctx context.Context, settings Settings, t Task) (d done,
 	}
 	d.outcome = Outcome{Task: t, Attempt: Attempt{At: f.now()}}
 	o := &d.outcome
+	work := ctx
+	if f.tracing != nil {
+		kind := trace.SpanKindClient
+		if settings.URL == "" {
+			kind = trace.SpanKindConsumer // of OnEvent
+		}
+		var span trace.Span
+		ctx, span = f.tracing.attempt(ctx, &t, kind)
+		defer func() { attempted(span, &d.outcome, !ok) }()
+	}
 	var r result
 	switch {
 	case settings.URL != "":
@@ -92,12 +109,13 @@ func (f *Forwarder) try(ctx context.Context, settings Settings, t Task) (d done,
 	}
 	now := f.now()
 	o.Attempt.Took = now.Sub(o.Attempt.At)
-	if r.failure != "" && ctx.Err() != nil {
+	if r.failure != "" && work.Err() != nil {
 		return d, false
 	}
 	o.Attempt.Error = r.failure
 	f.judge(&d, settings, r, now)
 	d.verdict = verdict{kind: r.says(settings.URL != "", o.Attempt.StatusCode), began: o.Attempt.At, took: o.Attempt.Took, rest: o.Rest}
+	f.meters.attempt(ctx, o)
 	return d, true
 }
 
@@ -181,6 +199,9 @@ func (f *Forwarder) post(ctx context.Context, settings Settings, t Task, a *Atte
 	signer := webhook.Signer{Secrets: settings.Secrets}
 	if err := signer.Sign(req.Header, t.Event.ID, a.At, body); err != nil {
 		return result{failure: "signing: " + err.Error()}
+	}
+	if f.tracing != nil {
+		f.tracing.request(ctx, req)
 	}
 	a.RequestHeader = make(http.Header, len(req.Header)+1)
 	maps.Copy(a.RequestHeader, req.Header)

@@ -347,7 +347,7 @@ func (e *engine) storeFailed(err error, doing string) {
 		since, e.failing[doing] = now, now
 	}
 	e.mu.Unlock()
-	e.f.log.Error("the store failed", "doing", doing, "error", err)
+	e.f.log.ErrorContext(e.work, "the store failed", "doing", doing, "error", err)
 	if errors.Is(err, ErrStoreFailed) || now.Sub(since) > patience {
 		e.stop(err)
 	}

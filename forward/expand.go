@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/interactorhq/interactor/connector"
 	"github.com/interactorhq/interactor/internal/id"
 )
@@ -21,16 +23,12 @@ const (
 // expand works on a task of a Connection: it asks the provider, page by page,
 // each page one commit of events and cursor. The task ends with the last page.
 func (e *engine) expand(l *lane, t Task) {
-	due, keep, err := e.f.expand(e.work, t)
-	for again := 0; errors.Is(err, ErrCursorMoved) && again < 3; again++ {
-		// A notice may arrive while its watch is being created: the starting point
-		// that the provider gave was stored meanwhile. From there it is asked anew.
-		due, keep, err = e.f.expand(e.work, t)
-	}
+	due, keep, err := e.f.ask(e.work, t)
 	switch {
 	case err == nil && !keep:
 	case errors.Is(err, ErrLeaseLost):
 		e.f.count.lostLeases.Add(1)
+		e.f.meters.leasesLost(e.work, 1)
 	case err != nil && e.work.Err() != nil:
 		e.interrupted(l, t)
 		return
@@ -51,6 +49,22 @@ func (e *engine) expand(l *lane, t Task) {
 	}
 	// What merged in the store while this was running comes next.
 	e.drop(l, size(&t))
+}
+
+// ask is expand, in a span of its own and once more where that helps.
+func (f *Forwarder) ask(ctx context.Context, t Task) (due time.Time, keep bool, err error) {
+	if f.tracing != nil {
+		var span trace.Span
+		ctx, span = f.tracing.ask(ctx, &t)
+		defer func() { asked(span, err) }()
+	}
+	due, keep, err = f.expand(ctx, t)
+	for again := 0; errors.Is(err, ErrCursorMoved) && again < 3; again++ {
+		// A notice may arrive while its watch is being created: the starting point
+		// that the provider gave was stored meanwhile. From there it is asked anew.
+		due, keep, err = f.expand(ctx, t)
+	}
+	return due, keep, err
 }
 
 // expand returns when the task is due again, if it is kept.
@@ -127,7 +141,7 @@ func (f *Forwarder) again(b *intake, entry *connector.Entry, x *Expandable, t Ta
 func (f *Forwarder) page(ctx context.Context, entry *connector.Entry, x *Expandable, n *connector.Notice) (page *connector.Expansion, err error) {
 	ctx, cancel := context.WithTimeout(ctx, expandTimeout)
 	defer cancel()
-	defer f.contain(entry.Name, "Expand", func(p any) { page, err = nil, fmt.Errorf("the connector panicked: %v", p) })
+	defer f.contain(ctx, entry.Name, "Expand", func(p any) { page, err = nil, fmt.Errorf("the connector panicked: %v", p) })
 	page, err = entry.Expander.Expand(ctx, x.Session, x.Subscription, n)
 	if err == nil && page == nil {
 		page = &connector.Expansion{}
@@ -138,6 +152,9 @@ func (f *Forwarder) page(ctx context.Context, entry *connector.Entry, x *Expanda
 // setback acts on what a try to ask failed with, and stores when the next one
 // is due. keep is false when there is none; due is zero when the store is away.
 func (f *Forwarder) setback(ctx context.Context, t Task, cause error) (due time.Time, keep bool) {
+	if f.tracing != nil {
+		ctx = inTrace(ctx, t.Trace)
+	}
 	tries := t.Tries + 1
 	wait := backoff(tries)
 	signal, giveUp := connector.SignalNone, false
@@ -177,6 +194,7 @@ func (f *Forwarder) setback(ctx context.Context, t Task, cause error) (due time.
 	switch {
 	case errors.Is(err, ErrLeaseLost):
 		f.count.lostLeases.Add(1)
+		f.meters.leasesLost(ctx, 1)
 		return time.Time{}, false
 	case err != nil:
 		f.log.ErrorContext(ctx, "the store failed", "doing", "postponing a task", "error", err)

@@ -25,6 +25,11 @@ type Forwarder struct {
 	routes    *routes
 	tokens    *tokens
 	log       *slog.Logger
+	tracing   *tracing  // nil: no spans
+	meters    *metering // nil: no metrics
+	refusals  throttle  // of the log
+	failures  throttle
+	panics    throttle
 	now       func() time.Time
 
 	origin string // "https://hooks.example.com", or empty

@@ -1,10 +1,19 @@
 package forward
 
-import "context"
+import (
+	"context"
+
+	"go.opentelemetry.io/otel/trace"
+)
 
 // append stores a batch. What Run can take at once is stored as already leased
 // and handed to it; the rest waits in the store.
-func (f *Forwarder) append(ctx context.Context, b Batch) error {
+func (f *Forwarder) append(ctx context.Context, b Batch) (err error) {
+	if f.tracing != nil {
+		var span trace.Span
+		ctx, span = f.tracing.commit(ctx, &b)
+		defer func() { committed(span, err) }()
+	}
 	var offer offer
 	if e := f.engine.Load(); e != nil {
 		offer = e.offer(b.Tasks)
@@ -16,9 +25,11 @@ func (f *Forwarder) append(ctx context.Context, b Batch) error {
 		f.putBack(context.WithoutCancel(ctx), offer.settle(b.Tasks, stored, err))
 	}
 	if err == nil {
-		if missing := deliveries(b.Tasks) - deliveries(stored); missing > 0 {
+		missing := deliveries(b.Tasks) - deliveries(stored)
+		if missing > 0 {
 			f.count.duplicates.Add(int64(missing))
 		}
+		f.meters.stored(ctx, &b, missing)
 	}
 	return err
 }

@@ -51,6 +51,7 @@ func (b *intake) notices(ctx context.Context, notices []connector.Notice, own *R
 		}
 		if len(to) == 0 {
 			b.f.count.nobody.Add(1)
+			b.f.meters.dropped(ctx, b.entry.Name, eventNobody)
 		}
 		for j := range n.Occurrences {
 			if err := b.occurrence(ctx, &n.Occurrences[j], to); err != nil {
@@ -58,7 +59,7 @@ func (b *intake) notices(ctx context.Context, notices []connector.Notice, own *R
 			}
 		}
 		if n.Thin != nil {
-			b.thin(n, to)
+			b.thin(ctx, n, to)
 		}
 		if n.Signal != connector.SignalNone {
 			for _, r := range to {
@@ -117,6 +118,7 @@ func (b *intake) occurrence(ctx context.Context, o *connector.Occurrence, to []R
 	}
 	if !wanted && len(to) > 0 {
 		b.f.count.unwanted.Add(1)
+		b.f.meters.dropped(ctx, b.entry.Name, eventUnwanted)
 	}
 	return nil
 }
@@ -143,10 +145,11 @@ func (b *intake) event(o *connector.Occurrence, r *Recipient, payload json.RawMe
 }
 
 // thin makes a task for each Subscription that has to be asked about.
-func (b *intake) thin(n *connector.Notice, to []Recipient) {
+func (b *intake) thin(ctx context.Context, n *connector.Notice, to []Recipient) {
 	for _, r := range to {
 		if r.Subscription == "" || b.entry.Expander == nil || (n.Watch != "" && r.Watch != "" && r.Watch != n.Watch) {
 			b.f.count.nobody.Add(1)
+			b.f.meters.dropped(ctx, b.entry.Name, eventNobody)
 			continue
 		}
 		if key := r.Subscription + " " + n.Merge; n.Merge != "" {

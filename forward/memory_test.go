@@ -453,6 +453,39 @@ func (m *memory) OldestDue(ctx context.Context) (oldest time.Time, err error) {
 	return oldest, nil
 }
 
+func (m *memory) Backlog(ctx context.Context, now time.Time) (b forward.Backlog, err error) {
+	if err := m.enter(ctx, "Backlog"); err != nil {
+		return b, err
+	}
+	defer m.mu.Unlock()
+	for name := range m.paused {
+		if !strings.HasPrefix(name, "bulk:") { // of a destination that is paused
+			b.PausedLanes++
+		}
+	}
+	for _, t := range m.tasks {
+		if t.Lease != 0 || t.sleeps {
+			continue
+		}
+		w := &b.Calls
+		switch kind, _, _ := strings.Cut(t.Lane, ":"); kind {
+		case "dest":
+			w = &b.Deliveries
+		case "bulk":
+			w = &b.Replays
+		}
+		switch _, paused := m.paused[t.Lane]; {
+		case paused:
+			w.Paused++
+		case t.Due.After(now):
+			w.Scheduled++
+		default:
+			w.Due++
+		}
+	}
+	return b, nil
+}
+
 func (m *memory) Purge(ctx context.Context, before time.Time, limit int) (n int, err error) {
 	if err := m.enter(ctx, "Purge"); err != nil {
 		return 0, err

@@ -94,7 +94,14 @@ func (f *Forwarder) News(ctx context.Context, ev trigger.Event) error {
 
 // notify calls Config.Notify, which must not be able to stop deliveries.
 func (f *Forwarder) notify(ctx context.Context, ev trigger.Event) {
-	f.log.WarnContext(ctx, "news", "name", ev.Trigger, "environment", ev.Environment, "payload", string(ev.Payload))
+	var about struct { // not the URL, which may hold a secret
+		Event        string `json:"event"`
+		Subscription string `json:"subscription"`
+		Reason       string `json:"reason"`
+	}
+	_ = json.Unmarshal(ev.Payload, &about) // of another form: what it is called says enough
+	f.log.WarnContext(ctx, "news", "name", ev.Trigger, "environment", ev.Environment, "connection", ev.Connection,
+		"event", about.Event, "subscription", about.Subscription, "reason", about.Reason)
 	if f.cfg.Notify == nil {
 		return
 	}

@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"runtime/debug"
 	"strconv"
 	"time"
+
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/interactorhq/interactor/connector"
 )
@@ -25,104 +28,110 @@ func (f *Forwarder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	entry, ok := f.registry.Lookup(name)
 	if !ok || entry.Verifier == nil || entry.Decoder == nil {
-		http.Error(w, "no connector of that name receives webhooks here", http.StatusNotFound)
+		v := refuseWith(w, answerNotFound, http.StatusNotFound, "no connector of that name receives webhooks here")
+		f.meters.request(r.Context(), other, v, 0)
 		return
 	}
-	addr, err := f.directory.Address(r.Context(), name, endpoint)
+	if f.tracing == nil && f.meters == nil {
+		f.serve(w, r, entry, endpoint)
+		return
+	}
+	began := f.now()
+	var span trace.Span
+	if f.tracing != nil {
+		r, span = f.tracing.receive(r, entry.Name, endpoint)
+	}
+	v := f.serve(w, r, entry, endpoint)
+	f.meters.request(r.Context(), entry.Name, v, f.now().Sub(began))
+	if span != nil {
+		received(span, v)
+	}
+}
+
+// serve answers a request to a connector that is there.
+func (f *Forwarder) serve(w http.ResponseWriter, r *http.Request, entry *connector.Entry, endpoint string) conclusion {
+	addr, err := f.directory.Address(r.Context(), entry.Name, endpoint)
 	switch {
 	case errors.Is(err, ErrNoAddress):
-		http.Error(w, "no such address", http.StatusNotFound)
-		return
+		return refuseWith(w, answerNotFound, http.StatusNotFound, "no such address")
 	case errors.Is(err, ErrAddressGone):
-		http.Error(w, "this address was removed", http.StatusGone)
-		return
+		return refuseWith(w, answerGone, http.StatusGone, "this address was removed")
 	case err != nil:
-		f.away(w, r, "finding the address", err)
-		return
+		return f.away(w, r, entry, endpoint, "finding the address", err)
 	}
 	switch {
 	case r.Method == http.MethodHead:
 		w.WriteHeader(http.StatusOK)
-		return
+		return conclusion{answerProbe, http.StatusOK}
 	case r.Method == http.MethodPost:
 	case r.Method == http.MethodGet && entry.Challenger != nil:
 	default:
-		notAllowed(w, entry)
-		return
+		return notAllowed(w, entry)
 	}
 	body, held, status := f.readBody(w, r)
 	defer func() { f.inbound.Add(-held) }()
 	switch status {
 	case 0:
 	case http.StatusServiceUnavailable:
-		f.away(w, r, "reading", errBusy)
-		return
+		return f.away(w, r, entry, endpoint, "reading", errBusy)
 	default:
-		http.Error(w, "the request is larger than "+strconv.FormatInt(f.limits.MaxBody, 10)+" bytes, or incomplete", status)
-		return
+		return refuseWith(w, answerUnreadable, status,
+			"the request is larger than "+strconv.FormatInt(f.limits.MaxBody, 10)+" bytes, or incomplete")
 	}
-	f.receive(w, r, entry, addr, f.build(r, addr, body))
+	return f.receive(w, r, entry, addr, f.build(r, addr, body))
 }
 
 // receive goes through the steps of a request whose address is known.
-func (f *Forwarder) receive(w http.ResponseWriter, r *http.Request, entry *connector.Entry, addr Address, in *connector.Inbound) {
+func (f *Forwarder) receive(w http.ResponseWriter, r *http.Request, entry *connector.Entry, addr Address, in *connector.Inbound) conclusion {
 	ctx := r.Context()
 	if entry.Challenger != nil {
-		h, err := f.challenge(entry, in)
+		h, err := f.challenge(ctx, entry, in)
 		switch {
 		case err != nil:
-			f.refuse(w, entry, addr, fmt.Errorf("handshake: %w", err))
-			return
+			return f.refuse(ctx, w, entry, addr, fmt.Errorf("handshake: %w", err))
 		case h != nil:
-			f.shake(w, r, entry, addr, h)
-			return
+			return f.shake(w, r, entry, addr, h)
 		case r.Method == http.MethodGet:
-			notAllowed(w, entry)
-			return
+			return notAllowed(w, entry)
 		}
 	}
 	if addr.KeyPending {
-		f.away(w, r, "verifying", errors.New("the key of this address is on its way"))
-		return
+		return f.away(w, r, entry, addr.Endpoint, "verifying", errors.New("the key of this address is on its way"))
 	}
 	if panicked, err := f.verify(ctx, entry, in); panicked {
-		http.Error(w, "internal error", http.StatusInternalServerError)
-		return
+		return refuseWith(w, answerFailed, http.StatusInternalServerError, "internal error")
 	} else if retry := (*connector.RetryError)(nil); errors.As(err, &retry) {
-		f.away(w, r, "verifying", err) // its public keys could not be had
-		return
+		return f.away(w, r, entry, addr.Endpoint, "verifying", err) // its public keys could not be had
 	} else if err != nil {
-		f.refuse(w, entry, addr, err)
-		return
+		return f.refuse(ctx, w, entry, addr, err)
 	}
-	decoded, err := f.decode(entry, in)
+	decoded, err := f.decode(ctx, entry, in)
 	b := f.newIntake(entry, addr, in.ReceivedAt)
 	if err == nil {
 		err = b.notices(ctx, decoded.Notices, nil)
 	}
+	told := answerAccepted
 	var wrong *undecodableError
 	switch {
 	case errors.As(err, &wrong):
+		told = answerUndecodable
 		b, err = f.keepDead(ctx, entry, addr, in, wrong)
 		if err != nil {
-			f.away(w, r, "keeping a request", err)
-			return
+			return f.away(w, r, entry, addr.Endpoint, "keeping a request", err)
 		}
 		decoded = &connector.Decoded{}
 	case err != nil:
-		f.away(w, r, "finding out whom it concerns", err)
-		return
+		return f.away(w, r, entry, addr.Endpoint, "finding out whom it concerns", err)
 	}
 	if err := b.commit(ctx); err != nil {
-		f.away(w, r, "storing", err)
-		return
+		return f.away(w, r, entry, addr.Endpoint, "storing", err)
 	}
 	f.count.accepted.Add(1)
 	answer := entry.Accepted
 	if decoded.Reply != nil {
 		answer = *decoded.Reply
 	}
-	reply(w, answer)
+	return conclusion{told, reply(w, answer)}
 }
 
 // build makes the Inbound. Its URL is built from the configuration: Host and
@@ -157,39 +166,36 @@ func without(secrets []string, i int) []string {
 }
 
 // shake answers an unsigned handshake. A key that it tells is durable first.
-func (f *Forwarder) shake(w http.ResponseWriter, r *http.Request, entry *connector.Entry, addr Address, h *connector.Handshake) {
+func (f *Forwarder) shake(w http.ResponseWriter, r *http.Request, entry *connector.Entry, addr Address, h *connector.Handshake) conclusion {
 	if h.Secret != "" {
 		err := f.directory.Learn(context.WithoutCancel(r.Context()), addr, h.Secret)
 		switch {
 		case errors.Is(err, ErrKeyKnown):
-			f.refuse(w, entry, addr, err)
-			return
+			return f.refuse(r.Context(), w, entry, addr, err)
 		case errors.Is(err, ErrNoAddress):
-			http.Error(w, "no such address", http.StatusNotFound)
-			return
+			return refuseWith(w, answerNotFound, http.StatusNotFound, "no such address")
 		case err != nil:
-			f.away(w, r, "keeping a key", err)
-			return
+			return f.away(w, r, entry, addr.Endpoint, "keeping a key", err)
 		}
 	}
 	f.count.handshakes.Add(1)
-	reply(w, h.Reply)
+	return conclusion{answerHandshake, reply(w, h.Reply)}
 }
 
 // challenge, verify and decode call a connector, whose panics are contained.
 
-func (f *Forwarder) challenge(entry *connector.Entry, in *connector.Inbound) (h *connector.Handshake, err error) {
-	defer f.contain(entry.Name, "Challenge", func(p any) { h, err = nil, fmt.Errorf("panic: %v", p) })
+func (f *Forwarder) challenge(ctx context.Context, entry *connector.Entry, in *connector.Inbound) (h *connector.Handshake, err error) {
+	defer f.contain(ctx, entry.Name, "Challenge", func(p any) { h, err = nil, fmt.Errorf("panic: %v", p) })
 	return entry.Challenger.Challenge(in)
 }
 
 func (f *Forwarder) verify(ctx context.Context, entry *connector.Entry, in *connector.Inbound) (panicked bool, err error) {
-	defer f.contain(entry.Name, "Verify", func(p any) { panicked, err = true, fmt.Errorf("panic: %v", p) })
+	defer f.contain(ctx, entry.Name, "Verify", func(p any) { panicked, err = true, fmt.Errorf("panic: %v", p) })
 	return false, entry.Verifier.Verify(ctx, in)
 }
 
-func (f *Forwarder) decode(entry *connector.Entry, in *connector.Inbound) (d *connector.Decoded, err error) {
-	defer f.contain(entry.Name, "Decode", func(p any) {
+func (f *Forwarder) decode(ctx context.Context, entry *connector.Entry, in *connector.Inbound) (d *connector.Decoded, err error) {
+	defer f.contain(ctx, entry.Name, "Decode", func(p any) {
 		d, err = nil, &undecodableError{fmt.Errorf("the connector panicked: %v", p)}
 	})
 	d, err = entry.Decoder.Decode(in)
@@ -202,9 +208,10 @@ func (f *Forwarder) decode(entry *connector.Entry, in *connector.Inbound) (d *co
 	return d, nil
 }
 
-func (f *Forwarder) contain(connector, method string, then func(p any)) {
+func (f *Forwarder) contain(ctx context.Context, connector, method string, then func(p any)) {
 	if p := recover(); p != nil {
-		f.log.Error("connector panicked", "connector", connector, "method", method, "panic", p, "stack", string(debug.Stack()))
+		// What a stranger sends may be what makes it panic.
+		f.seldom(ctx, &f.panics, connector, slog.LevelError, "connector panicked", "connector", connector, "method", method, "panic", p, "stack", string(debug.Stack()))
 		then(p)
 	}
 }
@@ -230,32 +237,39 @@ func hasPrefix(path, prefix string) bool {
 	return len(path) >= len(prefix) && path[:len(prefix)] == prefix
 }
 
-func notAllowed(w http.ResponseWriter, entry *connector.Entry) {
+func notAllowed(w http.ResponseWriter, entry *connector.Entry) conclusion {
 	allow := "POST, HEAD"
 	if entry.Challenger != nil {
 		allow = "POST, HEAD, GET"
 	}
 	w.Header().Set("Allow", allow)
-	http.Error(w, "providers POST here", http.StatusMethodNotAllowed)
+	return refuseWith(w, answerNotAllowed, http.StatusMethodNotAllowed, "providers POST here")
 }
 
-func (f *Forwarder) refuse(w http.ResponseWriter, entry *connector.Entry, addr Address, err error) {
+func refuseWith(w http.ResponseWriter, a answer, status int, text string) conclusion {
+	http.Error(w, text, status)
+	return conclusion{a, status}
+}
+
+func (f *Forwarder) refuse(ctx context.Context, w http.ResponseWriter, entry *connector.Entry, addr Address, err error) conclusion {
 	f.count.refused.Add(1)
-	f.log.Warn("request refused", "connector", entry.Name, "endpoint", addr.Endpoint, "error", err)
-	http.Error(w, "not verified", http.StatusUnauthorized)
+	// A stranger decides how many there are.
+	f.seldom(ctx, &f.refusals, entry.Name, slog.LevelWarn, "request refused", "connector", entry.Name, "endpoint", addr.Endpoint, "error", err)
+	return refuseWith(w, answerRefused, http.StatusUnauthorized, "not verified")
 }
 
 // away answers 503, so that the provider tries again.
-func (f *Forwarder) away(w http.ResponseWriter, r *http.Request, doing string, err error) {
+func (f *Forwarder) away(w http.ResponseWriter, r *http.Request, entry *connector.Entry, endpoint, doing string, err error) conclusion {
 	f.count.unavailable.Add(1)
 	if r.Context().Err() == nil {
-		f.log.ErrorContext(r.Context(), "request not taken", "doing", doing, "path", r.URL.Path, "error", err)
+		f.seldom(r.Context(), &f.failures, doing, slog.LevelError, "request not taken", "doing", doing, "connector", entry.Name, "endpoint", endpoint, "error", err)
 	}
 	w.Header().Set("Retry-After", "5")
-	http.Error(w, "not available; try again", http.StatusServiceUnavailable)
+	return refuseWith(w, answerUnavailable, http.StatusServiceUnavailable, "not available; try again")
 }
 
-func reply(w http.ResponseWriter, answer connector.Reply) {
+// reply answers as the connector wants it, and returns the status.
+func reply(w http.ResponseWriter, answer connector.Reply) int {
 	for name, values := range answer.Header {
 		w.Header()[http.CanonicalHeaderKey(name)] = values
 	}
@@ -268,6 +282,7 @@ func reply(w http.ResponseWriter, answer connector.Reply) {
 	}
 	w.WriteHeader(status)
 	_, _ = w.Write(answer.Body) // the sender may be gone; its events are stored
+	return status
 }
 
 const readTimeout = 30 * time.Second

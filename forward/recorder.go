@@ -130,9 +130,11 @@ func (e *engine) finish(ctx context.Context, batch []done) {
 		batch[i].lost = true
 	}
 	e.f.count.lostLeases.Add(int64(len(lost)))
+	e.f.meters.leasesLost(ctx, len(lost))
 	e.f.putBack(ctx, e.finished(batch))
 	for i := range batch {
 		if d := &batch[i]; !d.lost {
+			e.f.meters.ended(ctx, &d.outcome)
 			e.f.tally(d.outcome.Status)
 			for _, ev := range d.news {
 				e.f.notify(ctx, ev)

@@ -43,6 +43,7 @@ func (f *Forwarder) Run(ctx context.Context) error {
 	loops.Go(func() { e.dispatch(life) })
 	loops.Go(func() { f.forget(life) })
 	loops.Go(func() { e.replays(life) })
+	loops.Go(func() { f.meters.watch(life, e) })
 	f.engine.Store(e)
 
 	<-life.Done()

@@ -92,6 +92,10 @@ type Log interface {
 	// OldestDue returns the due time of the Task that has waited longest, zero
 	// when nothing is waiting.
 	OldestDue(ctx context.Context) (time.Time, error)
+
+	// Backlog counts the Tasks that wait and are not leased. It may take a time
+	// that grows with their number, but nothing may have to wait for it.
+	Backlog(ctx context.Context, now time.Time) (Backlog, error)
 }
 
 // Retention forgets.
@@ -187,6 +191,11 @@ type Task struct {
 	Lease int64 // token of the lease; 0: not leased
 	Tries int   // tries made so far
 
+	// Trace is the W3C traceparent of the commit that stored the Task; "" without
+	// tracing. What is done about the Task belongs to that trace, also after a
+	// restart.
+	Trace string
+
 	// Deliver
 	Event  trigger.Event // in a Batch only its ID is needed
 	Replay bool
@@ -197,6 +206,21 @@ type Task struct {
 	Subscription string
 	Thin         []byte // the Notice's; nil for Poll
 	Merge        string
+}
+
+// Backlog is how many Tasks wait, by the kind of their lane.
+type Backlog struct {
+	Deliveries  Waiting // in lanes "dest:…"
+	Replays     Waiting // in lanes "bulk:…"
+	Calls       Waiting // in lanes "conn:…"
+	PausedLanes int
+}
+
+// Waiting counts Tasks. Each is in one of the three.
+type Waiting struct {
+	Due       int64 // now, and their lane is not paused
+	Scheduled int64 // later
+	Paused    int64 // their lane is paused, whenever they are due
 }
 
 // LaneDue is a lane that has waiting Tasks.

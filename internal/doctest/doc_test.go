@@ -152,7 +152,7 @@ func packages() map[string]string {
 		"context": "context", "errors": "errors", "fmt": "fmt", "http": "net/http", "log": "log", "os": "os", "slog": "log/slog", "time": "time",
 		"interactor": module, "auth": module + "/auth", "connector": module + "/connector", "deployment": module + "/deployment",
 		"forward": module + "/forward", "gitea": module + "/connector/gitea", "gmail": module + "/connector/gmail",
-		"seal": module + "/seal", "sqlite": module + "/store/sqlite", "subscription": module + "/subscription", "trigger": module + "/trigger", "webhook": module + "/webhook",
+		"otel": "go.opentelemetry.io/otel", "seal": module + "/seal", "sqlite": module + "/store/sqlite", "subscription": module + "/subscription", "trigger": module + "/trigger", "webhook": module + "/webhook",
 	}
 }
 

@@ -68,6 +68,19 @@ func Prefix(s string) string {
 	return s[:i]
 }
 
+// Time returns when a valid id was made, in milliseconds.
+func Time(s string) (at time.Time, ok bool) {
+	_, text, ok := strings.Cut(s, "_")
+	if !ok {
+		return time.Time{}, false
+	}
+	parsed, err := ulid.ParseStrict(text)
+	if err != nil {
+		return time.Time{}, false
+	}
+	return parsed.Timestamp(), true
+}
+
 const (
 	// maxStep lies between two ids of one millisecond, of which there is then room
 	// for some 2^25. A whole number of bytes, because ulid draws until a value

@@ -190,3 +190,16 @@ func BenchmarkNew(b *testing.B) {
 		id.New("evt", time.Now())
 	}
 }
+
+func TestTime(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	if at, ok := id.Time(id.New("evt", now)); !ok || now.Sub(at).Abs() > time.Second {
+		t.Errorf("%v %v, want about %v", at, ok, now)
+	}
+	for _, wrong := range []string{"", "evt", "evt_", "evt_x", "env_default"} {
+		if at, ok := id.Time(wrong); ok || !at.IsZero() {
+			t.Errorf("%q: %v %v", wrong, at, ok)
+		}
+	}
+}

@@ -248,10 +248,10 @@ func (s *Store) insertTask(c *conn, t *forward.Task, later bool) error {
 		return s.joinSeries(c, t, later)
 	}
 	if t.Kind == forward.Deliver {
-		_, err := c.sql(`INSERT INTO task (id, kind, lane, due, lease, event, later, replay, tries)
-			VALUES (?, 'deliver', ?, ?, ?, ?, ?, ?, ?)`).
+		_, err := c.sql(`INSERT INTO task (id, kind, lane, due, lease, event, later, replay, tries, trace)
+			VALUES (?, 'deliver', ?, ?, ?, ?, ?, ?, ?, ?)`).
 			text(t.ID).text(t.Lane).int(dueAt(t.Due)).int(t.Lease).text(t.Event.ID).bool(later).bool(t.Replay).
-			int(int64(t.Tries)).exec()
+			int(int64(t.Tries)).text(t.Trace).exec()
 		if err == nil && t.Job != "" {
 			_, err = c.sql(`UPDATE task SET job = ? WHERE id = ?`).text(t.Job).text(t.ID).exec()
 		}
@@ -265,14 +265,14 @@ func (s *Store) insertTask(c *conn, t *forward.Task, later bool) error {
 			return err
 		}
 	}
-	st := c.sql(`INSERT INTO task (id, kind, lane, due, lease, tries, subscription, merge, thin)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`).text(t.ID).text(string(t.Kind)).text(t.Lane)
+	st := c.sql(`INSERT INTO task (id, kind, lane, due, lease, tries, subscription, merge, thin, trace)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`).text(t.ID).text(string(t.Kind)).text(t.Lane)
 	if t.Kind == forward.Poll {
 		st.time(t.Due) // may sleep
 	} else {
 		st.int(dueAt(t.Due))
 	}
-	_, err := st.int(t.Lease).int(int64(t.Tries)).text(t.Subscription).text(t.Merge).blob(t.Thin).exec()
+	_, err := st.int(t.Lease).int(int64(t.Tries)).text(t.Subscription).text(t.Merge).blob(t.Thin).text(t.Trace).exec()
 	return err
 }
 

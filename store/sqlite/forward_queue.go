@@ -129,8 +129,8 @@ func (s *Store) claim(c *conn, r forward.ClaimRequest) ([]forward.Task, error) {
 		token = s.nextLease()
 	)
 	err = c.sql(`SELECT t.id, t.kind, t.due, t.tries, t.replay, t.subscription, t.thin, t.merge, t.series,
-			length(p.payload), length(p.raw), t.job, ` + eventColumns + `
-		FROM (SELECT id, kind, due, tries, replay, subscription, thin, merge, event, series, job FROM task INDEXED BY task_due
+			length(p.payload), length(p.raw), t.trace, t.job, ` + eventColumns + `
+		FROM (SELECT id, kind, due, tries, replay, subscription, thin, merge, event, series, trace, job FROM task INDEXED BY task_due
 			WHERE lane = ? AND lease = 0 AND due IS NOT NULL AND due <= ? ORDER BY due, id LIMIT ?) t
 		LEFT JOIN event e ON e.id = t.event
 		LEFT JOIN payload p ON p.n = e.payload
@@ -140,13 +140,13 @@ func (s *Store) claim(c *conn, r forward.ClaimRequest) ([]forward.Task, error) {
 			t := forward.Task{
 				ID: row.text(0), Kind: forward.Kind(row.text(1)), Lane: r.Lane, Due: row.time(2), Lease: token,
 				Tries: int(row.int(3)), Replay: row.bool(4),
-				Subscription: row.text(5), Thin: row.blob(6), Merge: row.text(7), Series: row.text(8),
+				Subscription: row.text(5), Thin: row.blob(6), Merge: row.text(7), Series: row.text(8), Trace: row.text(11),
 			}
 			if t.Kind == forward.Deliver {
 				if bytes += row.int(9) + row.int(10); bytes > r.Bytes && r.Bytes > 0 && len(tasks) > 0 {
 					return errEnough
 				}
-				t.Job, t.Event = row.text(11), readEvent(row, 12)
+				t.Job, t.Event = row.text(12), readEvent(row, 13)
 			} else if bytes += int64(len(t.Thin)); bytes > r.Bytes && r.Bytes > 0 && len(tasks) > 0 {
 				return errEnough
 			}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/gofrs/flock"
 	"github.com/ncruces/go-sqlite3"
+	"go.opentelemetry.io/otel/metric"
 )
 
 // Config of a [Store].
@@ -28,6 +29,10 @@ type Config struct {
 	// written. It must share memory for the WAL as the system's does. Defaults to
 	// the system's.
 	VFS string
+
+	// MeterProvider takes metrics of commits: how long they take, fsync included,
+	// and how many writes share one. Defaults to none.
+	MeterProvider metric.MeterProvider
 }
 
 // Store implements interactor.Store. It is safe for concurrent use.
@@ -45,6 +50,7 @@ type Store struct {
 	walNext    int   // that many make it time to copy them into the file
 	lease      int64 // last token given out; the writer's
 
+	meters  *meters         // nil: no metrics
 	readers chan *conn      // nil where not opened yet
 	closing context.Context //nolint:containedctx // ends with Close
 	cancel  context.CancelFunc
@@ -70,12 +76,16 @@ func open(ctx context.Context, cfg Config, vfs string) (_ *Store, err error) {
 	if cfg.Path == "" {
 		return nil, errors.New(`sqlite: Config.Path is missing: name a file, such as "interactor.db"`)
 	}
+	meters, err := newMeters(cfg.MeterProvider)
+	if err != nil {
+		return nil, err
+	}
 	path, created, err := prepareFile(cfg.Path)
 	if err != nil {
 		return nil, err
 	}
 	s := &Store{
-		path:       path,
+		path: path, meters: meters,
 		readers:    make(chan *conn, maxReaders),
 		writerDone: make(chan struct{}),
 		walNext:    walPages,
@@ -106,7 +116,7 @@ func open(ctx context.Context, cfg Config, vfs string) (_ *Store, err error) {
 		s.readers <- nil
 	}
 	go s.runCopier()
-	go s.runWriter()
+	go s.runWriter() //nolint:contextcheck // it works for all who write
 	return s, nil
 }
 

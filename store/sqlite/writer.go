@@ -261,6 +261,7 @@ var errAgain = errors.New("sqlite: a write failed halfway")
 // every page that it touches.
 func (s *Store) commit(batch []*pendingWrite, savepoints bool) error {
 	c := s.writer
+	began := s.meters.begin()
 	if _, err := c.sql(`BEGIN IMMEDIATE`).exec(); err != nil {
 		return err
 	}
@@ -302,6 +303,7 @@ func (s *Store) commit(batch []*pendingWrite, savepoints bool) error {
 	s.writes.Add(uint64(len(batch)))
 	if c.db.TotalChanges() != start {
 		s.commits.Add(1)
+		s.meters.committed(began, len(batch))
 	}
 	return nil
 }

@@ -80,6 +80,8 @@ func Forward(t *testing.T, open func(t *testing.T) Forwarding) {
 		{"each filter selects what it says", recordsFilters},
 		{"a request that was not understood is a dead event until it is", deadInbound},
 		{"the oldest due time is that of a task that waits", oldestDue},
+		{"the backlog counts what waits: due, scheduled or paused, by the kind of its lane", backlog},
+		{"a task keeps its trace through tries and a reopening", traced},
 		{"purging removes what is finished, no more than asked, and keeps keys", purge},
 		{"keys are purged by their own age", purgeKeys},
 		{"what is not there is ErrNotFound", forwardUnknown},
