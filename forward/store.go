@@ -213,7 +213,7 @@ type Backlog struct {
 	Deliveries  Waiting // in lanes "dest:…"
 	Replays     Waiting // in lanes "bulk:…"
 	Calls       Waiting // in lanes "conn:…"
-	PausedLanes int
+	PausedLanes int     // without lanes "bulk:…", which are paused with their destination
 }
 
 // Waiting counts Tasks. Each is in one of the three.
