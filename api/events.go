@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/interactorhq/interactor/forward"
 	"github.com/interactorhq/interactor/internal/id"
@@ -152,12 +153,22 @@ func deliveryOf(d forward.Delivery) Delivery {
 	}
 	for _, t := range d.Attempts {
 		out.Attempts = append(out.Attempts, Attempt{
-			At: t.At.UTC(), Took: t.Took.String(), URL: t.URL, StatusCode: t.StatusCode, Error: t.Error,
+			At: t.At.UTC(), Took: t.Took.String(), URL: t.URL, StatusCode: t.StatusCode,
+			ErrorClass: string(t.Class), Error: t.Error, Timing: timingOf(t.Timing),
 			RequestHeader: header(t.RequestHeader), ResponseHeader: header(t.ResponseHeader),
 			Response: strings.ToValidUTF8(string(t.Response), "\uFFFD"),
 		})
 	}
 	return out
+}
+
+// timingOf is nil for tries without HTTP.
+func timingOf(t forward.Timing) *Timing {
+	if t == (forward.Timing{}) {
+		return nil
+	}
+	text := func(d time.Duration) string { return d.Truncate(time.Microsecond).String() }
+	return &Timing{DNS: text(t.DNS), Connect: text(t.Connect), TLS: text(t.TLS), FirstByte: text(t.FirstByte), Reused: t.Reused}
 }
 
 // header marshals as {} when it is empty.

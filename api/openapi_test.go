@@ -14,6 +14,7 @@ import (
 	"github.com/google/jsonschema-go/jsonschema"
 
 	"github.com/interactorhq/interactor/api"
+	"github.com/interactorhq/interactor/forward"
 )
 
 // openAPI is the part of the document that is checked.
@@ -287,4 +288,21 @@ func bodyFor(r api.Route) string {
 		return `{}`
 	}
 	return ""
+}
+
+func TestDocumentHasEveryErrorClass(t *testing.T) {
+	t.Parallel()
+	var attempt struct {
+		Properties map[string]struct{ Enum []string }
+	}
+	if err := json.Unmarshal(document().Components.Schemas["Attempt"], &attempt); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{""} // delivered
+	for _, c := range forward.ErrorClasses() {
+		want = append(want, string(c))
+	}
+	if got := attempt.Properties["error_class"].Enum; !slices.Equal(got, want) {
+		t.Errorf("the document lists %q, want %q", got, want)
+	}
 }

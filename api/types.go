@@ -146,12 +146,15 @@ type Delivery struct {
 	Attempts []Attempt  `json:"attempts"`
 }
 
-// Attempt is one try of a Delivery. Secrets in RequestHeader are redacted.
+// Attempt is one try of a Delivery. Secrets are redacted, those that
+// the receiver sent back as well.
 type Attempt struct {
 	At             time.Time   `json:"at"`
 	Took           string      `json:"took"` // "41ms"
+	Timing         *Timing     `json:"timing,omitempty"`
 	URL            string      `json:"url"`
 	StatusCode     int         `json:"status_code"` // 0 when no response came
+	ErrorClass     string      `json:"error_class"` // "timeout", "dns", "status", …: one word for why it failed, empty when delivered
 	Error          string      `json:"error"`
 	RequestHeader  http.Header `json:"request_header"`
 	ResponseHeader http.Header `json:"response_header"`
@@ -188,6 +191,16 @@ type ReplayFilter struct {
 // ReplayCount is the answer to POST /replays with dry_run.
 type ReplayCount struct {
 	Count int `json:"count"` // events that would be replayed now
+}
+
+// Timing is where the time of an Attempt over HTTP went, each as text such as
+// "1.2ms". On a connection that was open already the first three are "0s".
+type Timing struct {
+	DNS       string `json:"dns"`
+	Connect   string `json:"connect"`
+	TLS       string `json:"tls"`
+	FirstByte string `json:"first_byte"` // from having the connection to the first byte of the answer
+	Reused    bool   `json:"reused"`     // the connection was open already
 }
 
 // App is the Environment's own registration at a provider. Its secrets are never shown.

@@ -5,10 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"net/http"
-	"strings"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
@@ -19,12 +17,7 @@ import (
 )
 
 const (
-	userAgent    = "interactor/1.0 (+https://github.com/interactorhq/interactor)"
-	redacted     = "[redacted]"
-	keepResponse = 16 << 10 // bytes of a response that are kept
-	skipResponse = 64 << 10 // bytes that are read beyond, to use the connection again
-	keepHeaders  = 64       // response headers that are kept
-	keepHeader   = 1 << 10  // bytes of each
+	userAgent = "interactor/1.0 (+https://github.com/interactorhq/interactor)"
 
 	// settingsRest is the wait of a lane whose settings cannot be read: no fault
 	// of the receiver, so it uses up no try.
@@ -105,14 +98,14 @@ func (f *Forwarder) try(ctx context.Context, settings Settings, t Task) (d done,
 	case f.cfg.OnEvent != nil:
 		r = f.call(ctx, settings, t)
 	default:
-		r.failure = "no destination: the forwarding settings have no URL"
+		r = failed(ClassURL, "no destination: the forwarding settings have no URL")
 	}
 	now := f.now()
 	o.Attempt.Took = now.Sub(o.Attempt.At)
 	if r.failure != "" && work.Err() != nil {
 		return d, false
 	}
-	o.Attempt.Error = r.failure
+	o.Attempt.Error, o.Attempt.Class = r.failure, r.class
 	f.judge(&d, settings, r, now)
 	d.verdict = verdict{kind: r.says(settings.URL != "", o.Attempt.StatusCode), began: o.Attempt.At, took: o.Attempt.Took, rest: o.Rest}
 	f.meters.attempt(ctx, o)
@@ -122,6 +115,7 @@ func (f *Forwarder) try(ctx context.Context, settings Settings, t Task) (d done,
 // result of a try.
 type result struct {
 	failure string        // in words; empty: delivered
+	class   ErrorClass    // in one word
 	fatal   bool          // another try cannot help
 	gone    bool          // the receiver wants no more
 	after   time.Duration // the receiver wants no other try before
@@ -153,6 +147,8 @@ func (r result) says(http bool, status int) verdictKind {
 	}
 	return answered
 }
+
+func failed(class ErrorClass, failure string) result { return result{class: class, failure: failure} }
 
 // judge decides what follows from a try.
 func (f *Forwarder) judge(d *done, settings Settings, r result, now time.Time) {
@@ -186,19 +182,22 @@ func (f *Forwarder) post(ctx context.Context, settings Settings, t Task, a *Atte
 	a.URL = settings.URL
 	body, err := t.Event.AppendJSON(make([]byte, 0, 512+len(t.Event.Payload)+len(t.Event.Raw)))
 	if err != nil {
-		return result{failure: "envelope: " + err.Error(), fatal: errors.Is(err, trigger.ErrPayload)}
+		r = failed(ClassEnvelope, "envelope: "+err.Error())
+		r.fatal = errors.Is(err, trigger.ErrPayload)
+		return r
 	}
 	ctx, cancel := context.WithTimeout(ctx, settings.timeout())
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, settings.URL, bytes.NewReader(body))
+	watch := stopwatch{now: f.now}
+	req, err := http.NewRequestWithContext(watch.attach(ctx), http.MethodPost, settings.URL, bytes.NewReader(body))
 	if err != nil {
-		return result{failure: "url: it is malformed"}
+		return failed(ClassURL, "url: it is malformed")
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("User-Agent", userAgent)
 	signer := webhook.Signer{Secrets: settings.Secrets}
 	if err := signer.Sign(req.Header, t.Event.ID, a.At, body); err != nil {
-		return result{failure: "signing: " + err.Error()}
+		return failed(ClassSigning, "signing: "+err.Error())
 	}
 	if f.tracing != nil {
 		f.tracing.request(ctx, req)
@@ -209,35 +208,39 @@ func (f *Forwarder) post(ctx context.Context, settings Settings, t Task, a *Atte
 		req.Header.Set(settings.HeaderKey, settings.HeaderValue)
 		a.RequestHeader.Set(settings.HeaderKey, redacted)
 	}
+	hidden := f.hiding.of(t.Event.Environment, settings)
 	route, err := f.routes.to(settings)
 	if err != nil {
-		return result{failure: "client certificate: " + err.Error()}
+		return failed(ClassCertificate, "client certificate: "+err.Error())
 	}
 	var access *grant
 	var token string
 	if settings.OAuth2 != nil {
 		if access, token, err = f.tokens.get(ctx, settings.OAuth2, settings.timeout()); err != nil {
-			return result{failure: err.Error()}
+			return failed(ClassToken, hidden.redact(err.Error(), len(err.Error())))
 		}
 		req.Header.Set("Authorization", "Bearer "+token)
 		a.RequestHeader.Set("Authorization", redacted)
+		hidden = hidden.with(token)
 	}
 	// The transport alone: a client would follow redirects and keep cookies.
 	res, err := route.RoundTrip(req)
+	a.Timing = watch.timing(f.now())
 	if err != nil {
 		if failed, ok := errors.AsType[*dialguard.ProxyError](err); ok {
 			f.log.WarnContext(ctx, "a delivery failed at the proxy", "environment", t.Event.Environment, "error", failed)
 		}
-		return result{failure: classify(ctx, err, settings.timeout()) + settings.expired(f.now())}
+		class, text := classify(ctx, err, settings.timeout())
+		text += settings.expired(f.now())
+		return failed(class, hidden.redact(text, len(text))) // it may quote what came instead of HTTP
 	}
 	if access != nil {
 		access.answered(token, res.StatusCode, f.now())
 	}
 	defer res.Body.Close()
 	a.StatusCode = res.StatusCode
-	a.ResponseHeader = excerptHeader(res.Header)
-	a.Response, _ = io.ReadAll(io.LimitReader(res.Body, keepResponse)) // a status is an answer, whatever follows it
-	_, _ = io.CopyN(io.Discard, res.Body, skipResponse)                // so that the connection can be used again
+	a.ResponseHeader = hidden.excerptHeader(res.Header)
+	a.Response = hidden.excerptBody(res.Body)
 	return outcomeOf(res, f.now())
 }
 
@@ -247,42 +250,15 @@ func outcomeOf(res *http.Response, now time.Time) (r result) {
 	if code >= 200 && code <= 299 {
 		return result{}
 	}
-	r.failure = fmt.Sprintf("status %d", code)
+	r = failed(ClassStatus, fmt.Sprintf("status %d", code))
 	r.after = parseRetryAfter(res.Header.Get("Retry-After"), now)
 	switch {
 	case code == http.StatusGone:
-		r.gone = true
+		r.gone, r.class = true, ClassGone
 		r.failure = "status 410: the receiver is gone"
 	case code >= 300 && code <= 399:
+		r.class = ClassRedirect
 		r.failure += ": redirects are not followed"
 	}
 	return r
-}
-
-// excerptHeader keeps response headers within bounds and without cookies.
-func excerptHeader(h http.Header) http.Header {
-	kept := make(http.Header, min(len(h), keepHeaders))
-	for name, values := range h {
-		if len(kept) == keepHeaders {
-			break
-		}
-		if name == "Set-Cookie" || name == "Set-Cookie2" {
-			kept[name] = []string{redacted}
-			continue
-		}
-		if len(values) > 4 {
-			values = values[:4]
-		}
-		cut := values
-		for i, v := range values {
-			if len(v) > keepHeader {
-				if &cut[0] == &values[0] {
-					cut = append([]string(nil), values...)
-				}
-				cut[i] = strings.ToValidUTF8(v[:keepHeader], "") + "…"
-			}
-		}
-		kept[name] = cut
-	}
-	return kept
 }

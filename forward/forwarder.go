@@ -39,6 +39,7 @@ type Forwarder struct {
 	engine  atomic.Pointer[engine] // nil while Run is not running
 	inbound atomic.Int64           // bytes of requests that are not answered yet
 	count   counters
+	hiding  hiding
 
 	replaysWake chan struct{} // has room for one
 

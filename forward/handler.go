@@ -51,6 +51,10 @@ func (f *Forwarder) call(ctx context.Context, settings Settings, t Task) (r resu
 		return result{}
 	}
 	var permanent *permanentError
+	r.class = ClassHandler
+	if _, ok := errors.AsType[*panicError](err); ok {
+		r.class = ClassPanic
+	}
 	r.failure = excerpt("handler: " + err.Error())
 	r.timeout = errors.Is(ctx.Err(), context.DeadlineExceeded)
 	r.fatal = errors.As(err, &permanent) || errors.Is(err, trigger.ErrPayload)
@@ -64,11 +68,16 @@ func (f *Forwarder) callHandler(ctx context.Context, ev trigger.Event) (err erro
 	defer func() {
 		if p := recover(); p != nil {
 			f.log.ErrorContext(ctx, "OnEvent panicked", "event", ev, "panic", p, "stack", string(debug.Stack()))
-			err = fmt.Errorf("panic: %v", p)
+			err = &panicError{p}
 		}
 	}()
 	return f.cfg.OnEvent(ctx, ev)
 }
+
+// panicError is what OnEvent panicked with.
+type panicError struct{ value any }
+
+func (e *panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }
 
 // excerpt keeps the text of a stranger's error short.
 func excerpt(s string) string {

@@ -42,13 +42,16 @@ type Delivery struct {
 	Attempts []Attempt // oldest first
 }
 
-// Attempt is one try. Secrets in RequestHeader are redacted.
+// Attempt is one try. Secrets in RequestHeader are redacted, and those of them
+// that the receiver sends back.
 type Attempt struct {
 	At             time.Time
 	Took           time.Duration
+	Timing         Timing // zero for OnEvent
 	URL            string // empty: OnEvent
 	StatusCode     int    // 0 when no response came
-	Error          string // "timeout", "dns", "refused", "private address", … in words
+	Class          ErrorClass
+	Error          string // what failed, in words
 	RequestHeader  http.Header
 	ResponseHeader http.Header
 	Response       []byte // first 16 KiB

@@ -193,7 +193,8 @@ func describeToken(ctx context.Context, err error, timeout time.Duration) string
 		return "private address: token_url leads to an address that is not public"
 	}
 	if failed, ok := errors.AsType[*url.Error](err); ok { // whose text has the whole URL
-		return "token_url: " + classify(ctx, failed.Err, timeout)
+		_, text := classify(ctx, failed.Err, timeout)
+		return "token_url: " + text
 	}
 	return "the server of token_url answered with what is no token"
 }

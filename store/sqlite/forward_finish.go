@@ -40,11 +40,14 @@ func (s *Store) Finish(ctx context.Context, outcomes []forward.Outcome) ([]int, 
 // finish records one outcome and says whether its lease was still held.
 func (s *Store) finish(c *conn, o *forward.Outcome, headers [2]string) (held bool, err error) {
 	a := &o.Attempt
-	n, err := c.sql(`INSERT INTO attempt (prev, task, at, took, url, code, error, request_header, response_header, response)
-		SELECT attempt, id, ?, ?, ?, ?, ?, ?, ?, ? FROM task
+	n, err := c.sql(`INSERT INTO attempt (prev, task, at, took, url, code, error, request_header, response_header, response,
+			class, dns, connect, tls, first_byte, reused)
+		SELECT attempt, id, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM task
 		WHERE id = ? AND lease = ? AND lease <> 0 AND kind = 'deliver'`).
 		int(dueAt(a.At)).int(a.Took.Microseconds()).text(a.URL).int(int64(a.StatusCode)).text(a.Error).
-		text(headers[0]).text(headers[1]).blob(a.Response).text(o.Task.ID).int(o.Task.Lease).exec()
+		text(headers[0]).text(headers[1]).blob(a.Response).text(string(a.Class)).
+		int(a.Timing.DNS.Microseconds()).int(a.Timing.Connect.Microseconds()).int(a.Timing.TLS.Microseconds()).
+		int(a.Timing.FirstByte.Microseconds()).bool(a.Timing.Reused).text(o.Task.ID).int(o.Task.Lease).exec()
 	if err != nil || n == 0 {
 		return false, err
 	}

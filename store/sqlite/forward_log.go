@@ -106,17 +106,24 @@ func attempts(c *conn, last int64) ([]forward.Attempt, error) {
 			UNION ALL
 			SELECT attempt.prev, depth + 1 FROM chain JOIN attempt USING (n) WHERE attempt.prev <> 0
 		)
-		SELECT at, took, url, code, error, request_header, response_header, response
+		SELECT at, took, url, code, error, request_header, response_header, response,
+			class, dns, connect, tls, first_byte, reused
 		FROM chain JOIN attempt USING (n) ORDER BY depth DESC`).int(last).each(func(r row) error {
 		list = append(list, forward.Attempt{
-			At: r.time(0), Took: time.Duration(r.int(1)) * time.Microsecond, URL: r.text(2),
+			At: r.time(0), Took: micros(r.int(1)), URL: r.text(2),
 			StatusCode: int(r.int(3)), Error: r.text(4),
 			RequestHeader: parseHeader(r.text(5)), ResponseHeader: parseHeader(r.text(6)), Response: r.blob(7),
+			Class: forward.ErrorClass(r.text(8)), Timing: forward.Timing{
+				DNS: micros(r.int(9)), Connect: micros(r.int(10)), TLS: micros(r.int(11)), FirstByte: micros(r.int(12)),
+				Reused: r.bool(13),
+			},
 		})
 		return nil
 	})
 	return list, err
 }
+
+func micros(n int64) time.Duration { return time.Duration(n) * time.Microsecond }
 
 // Records implements [forward.Log].
 func (s *Store) Records(ctx context.Context, q forward.Query, limit int) ([]forward.Record, error) {

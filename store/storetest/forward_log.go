@@ -27,7 +27,10 @@ func roundTrip(t *testing.T, s Forwarding) {
 			t.Errorf("claimed %+v, stored %+v", got, task)
 		}
 		o := outcome(got, forward.Delivered)
-		o.Attempt.Error = "none, really"
+		o.Attempt.Error, o.Attempt.Class = "none, really", forward.ClassTimeout
+		o.Attempt.Timing = forward.Timing{
+			DNS: time.Microsecond, Connect: 2 * time.Microsecond, TLS: time.Second, FirstByte: time.Minute, Reused: true,
+		}
 		o.Attempt.RequestHeader = http.Header{"Webhook-Id": {got.Event.ID}, "X-Empty": {""}}
 		o.Attempt.ResponseHeader = http.Header{"Set-Cookie": {"a=1; b: 2", "c"}, "Server": {": odd"}}
 		o.Attempt.Response = []byte{0, 'x', 0xff}
