@@ -105,6 +105,10 @@ func translate(err error) error {
 		return fail(http.StatusConflict, CodeNoApp, "", "neither the connector nor the environment has a client id: register an App at the provider and set it with PUT /apps/{connector}")
 	case errors.Is(err, forward.ErrUnknownTrigger):
 		return fail(http.StatusNotFound, CodeUnknownTrigger, "trigger", "there is no such trigger: GET /connectors/{connector} lists those of a connector")
+	case errors.Is(err, forward.ErrStoreFull):
+		f := fail(http.StatusServiceUnavailable, CodeStoreUnavailable, "", "the store is full and takes no new events: try again later")
+		f.header = http.Header{"Retry-After": {"60"}}
+		return f
 	case errors.Is(err, deployment.ErrManaged):
 		return fail(http.StatusConflict, CodeManaged, "", "%s", bare(err))
 	case errors.Is(err, auth.ErrNotFound), errors.Is(err, forward.ErrNotFound), errors.Is(err, deployment.ErrNotFound):

@@ -217,7 +217,7 @@ func TestTimingOfAHandshakeThatHangs(t *testing.T) {
 
 // toMetadata dials as usual, where every name leads to a metadata address.
 func toMetadata() http.RoundTripper {
-	guarded := dialguard.Transport(true) // it refuses metadata addresses all the same
+	guarded := dialguard.New(dialguard.Config{AllowPrivate: true}) // it refuses metadata addresses all the same
 	return roundTripper(func(r *http.Request) (*http.Response, error) {
 		r = r.Clone(r.Context())
 		r.URL.Host = "169.254.169.254"

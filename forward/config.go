@@ -120,6 +120,13 @@ type Limits struct {
 	MaxRetryAfter time.Duration // longest Retry-After of a receiver that is honoured. Defaults to 24 hours
 	DrainTimeout  time.Duration // how long Run lets tries finish when stopped. Defaults to 20 seconds
 	Retention     time.Duration // how long finished events are kept. Defaults to 30 days; -1 keeps them
+
+	// MaxStore is how many bytes the store may take. Near it finished events go
+	// before their time, the oldest first; at it new events are refused, providers
+	// get 503 and send them again, and deliveries go on. It is looked at now and
+	// then, so leave some of the disk for what comes in within a second, and for
+	// SQLite's WAL. Defaults to no limit.
+	MaxStore int64
 }
 
 // keepKeys is how long a dedupe key is remembered at least: longer than any
@@ -153,6 +160,7 @@ func (l *Limits) check() (problems []error) {
 		{"MaxBody", l.MaxBody}, {"Inbound", l.Inbound}, {"InFlight", int64(l.InFlight)},
 		{"PerLane", int64(l.PerLane)}, {"Calls", int64(l.Calls)}, {"InMemory", l.InMemory},
 		{"MaxRetryAfter", int64(l.MaxRetryAfter)}, {"DrainTimeout", int64(l.DrainTimeout)},
+		{"MaxStore", l.MaxStore},
 	} {
 		if one.value < 0 {
 			problems = append(problems, fmt.Errorf("Limits.%s is negative: leave it out for the default", one.name)) //nolint:staticcheck // ST1005: it begins with a field's name
@@ -163,6 +171,9 @@ func (l *Limits) check() (problems []error) {
 	}
 	if l.Retention < 0 && l.Retention != -1 {
 		problems = append(problems, errors.New("Limits.Retention is negative: -1 keeps events for ever"))
+	}
+	if l.MaxStore > 0 && l.MaxStore < leastStore {
+		problems = append(problems, errors.New("Limits.MaxStore is less than 1 MiB, which an empty store takes a part of: it is in bytes"))
 	}
 	return problems
 }

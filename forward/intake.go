@@ -175,6 +175,11 @@ func (b *intake) commit(ctx context.Context) error {
 	if err := b.act(ctx); err != nil || b.empty() {
 		return err
 	}
+	if len(b.batch.Events) > 0 || len(b.batch.Tasks) > 0 || len(b.batch.Dead) > 0 {
+		if err := b.f.admit(ctx); err != nil {
+			return err
+		}
+	}
 	return b.f.append(ctx, b.batch)
 }
 

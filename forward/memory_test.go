@@ -491,7 +491,11 @@ func (m *memory) Purge(ctx context.Context, before time.Time, limit int) (n int,
 		return 0, err
 	}
 	defer m.mu.Unlock()
-	for id, e := range m.events {
+	oldest := slices.SortedFunc(maps.Keys(m.events), func(a, b string) int {
+		return cmp.Or(m.events[a].ReceivedAt.Compare(m.events[b].ReceivedAt), cmp.Compare(a, b))
+	})
+	for _, id := range oldest {
+		e := m.events[id]
 		waits := slices.ContainsFunc(e.deliveries, func(d string) bool { return m.tasks[d] != nil })
 		if n < limit && e.ReceivedAt.Before(before) && !waits {
 			for _, d := range e.deliveries {
@@ -517,6 +521,28 @@ func (m *memory) PurgeKeys(ctx context.Context, before time.Time, limit int) (n 
 		}
 	}
 	return n, nil
+}
+
+func (m *memory) Size(ctx context.Context) (n int64, err error) {
+	if err := m.enter(ctx, "Size"); err != nil {
+		return 0, err
+	}
+	defer m.mu.Unlock()
+	for _, e := range m.events {
+		n += int64(512 + len(e.Event.Payload) + len(e.Event.Raw))
+		for _, d := range e.deliveries {
+			for _, a := range m.history[d].Attempts {
+				n += int64(256 + len(a.Response))
+			}
+		}
+	}
+	for _, d := range m.dead {
+		n += int64(len(d.Request))
+	}
+	for _, t := range m.tasks {
+		n += int64(256 + len(t.Thin))
+	}
+	return n + int64(64*len(m.keys)), nil
 }
 
 // reopen does what a restart does: leases are void.

@@ -15,7 +15,8 @@ import (
 // Publish forwards events of your own: same envelope, signature, retries and
 // log. Only Trigger is required, say "invoice.paid"; the trigger list is not
 // consulted. It returns when the events are durable; events whose DedupeKey is
-// known already are skipped. Either all of them are taken, or none.
+// known already are skipped. Either all of them are taken, or none. Errors:
+// [ErrStoreFull].
 func (f *Forwarder) Publish(ctx context.Context, events ...trigger.Event) error {
 	var b Batch
 	now := f.now().UTC()
@@ -31,6 +32,9 @@ func (f *Forwarder) Publish(ctx context.Context, events ...trigger.Event) error 
 	}
 	if len(b.Events) == 0 {
 		return nil
+	}
+	if err := f.admit(ctx); err != nil {
+		return err
 	}
 	return f.append(ctx, b)
 }
@@ -127,7 +131,7 @@ func (f *Forwarder) Replay(ctx context.Context, event string) (Delivery, error) 
 // SendExample sends the catalogue's example of a trigger through the real path,
 // marked "test":true in data, whether or not the trigger list names it.
 // environment "" is the default one; account may be empty. Errors:
-// [ErrUnknownTrigger].
+// [ErrUnknownTrigger], [ErrStoreFull].
 func (f *Forwarder) SendExample(ctx context.Context, environment, name, account string) (Record, error) {
 	connector, _, _ := strings.Cut(name, ".")
 	entry, ok := f.registry.Lookup(connector)
@@ -149,6 +153,9 @@ func (f *Forwarder) SendExample(ctx context.Context, environment, name, account 
 	now := f.now().UTC()
 	var b Batch
 	b.add(ev, now, "", false)
+	if err := f.admit(ctx); err != nil {
+		return Record{}, err
+	}
 	if err := f.append(ctx, b); err != nil {
 		return Record{}, err
 	}

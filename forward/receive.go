@@ -261,10 +261,15 @@ func (f *Forwarder) refuse(ctx context.Context, w http.ResponseWriter, entry *co
 // away answers 503, so that the provider tries again.
 func (f *Forwarder) away(w http.ResponseWriter, r *http.Request, entry *connector.Entry, endpoint, doing string, err error) conclusion {
 	f.count.unavailable.Add(1)
-	if r.Context().Err() == nil {
+	again := "5"
+	full := errors.Is(err, ErrStoreFull) // told once, by measured, and not by each request
+	if full {
+		again = "60"
+	}
+	if r.Context().Err() == nil && !full {
 		f.seldom(r.Context(), &f.failures, doing, slog.LevelError, "request not taken", "doing", doing, "connector", entry.Name, "endpoint", endpoint, "error", err)
 	}
-	w.Header().Set("Retry-After", "5")
+	w.Header().Set("Retry-After", again)
 	return refuseWith(w, answerUnavailable, http.StatusServiceUnavailable, "not available; try again")
 }
 

@@ -11,9 +11,6 @@ const (
 	// recordGrace is how long outcomes may take to be recorded once the last try
 	// has ended, and how long a handler that ignores its ctx is waited for.
 	recordGrace = 5 * time.Second
-
-	purgeEvery = 10 * time.Minute
-	purgeStep  = 200
 )
 
 // Run delivers until ctx ends, then lets tries in flight finish, for at most
@@ -44,6 +41,7 @@ func (f *Forwarder) Run(ctx context.Context) error {
 	loops.Go(func() { f.forget(life) })
 	loops.Go(func() { e.replays(life) })
 	loops.Go(func() { f.meters.watch(life, e) })
+	loops.Go(func() { f.makeRoom(life) })
 	f.engine.Store(e)
 
 	<-life.Done()
@@ -144,32 +142,4 @@ func (f *Forwarder) Paused(ctx context.Context, environment string) (reason stri
 	}
 	state, err := f.store.Lane(ctx, destLane(environment))
 	return state.PausedReason, state.PausedSince, err
-}
-
-// forget removes what is older than Limits.Retention, in steps that are small
-// beside what deliveries write.
-func (f *Forwarder) forget(ctx context.Context) {
-	keys := keepKeys
-	if f.limits.Retention > 0 {
-		keys = max(keys, f.limits.Retention)
-	}
-	for sleep(ctx, jitter(purgeEvery, 0.8, 1.2)) {
-		if f.limits.Retention > 0 {
-			f.purge(ctx, "events", f.now().Add(-f.limits.Retention), f.store.Purge)
-			f.purge(ctx, "replays", f.now().Add(-f.limits.Retention), f.store.PurgeReplays)
-		}
-		f.purge(ctx, "dedupe keys", f.now().Add(-keys), f.store.PurgeKeys)
-	}
-}
-
-func (f *Forwarder) purge(ctx context.Context, what string, before time.Time, step func(context.Context, time.Time, int) (int, error)) {
-	for {
-		n, err := step(ctx, before, purgeStep)
-		if err != nil && ctx.Err() == nil {
-			f.log.ErrorContext(ctx, "old records could not be removed", "what", what, "error", err)
-		}
-		if err != nil || n < purgeStep || !sleep(ctx, 20*time.Millisecond) {
-			return
-		}
-	}
 }

@@ -9,6 +9,7 @@ type Stats struct {
 	Refused     int64 // requests that did not verify: 401
 	Undecodable int64 // verified requests that could not be understood: kept as dead
 	Unavailable int64 // requests answered 503
+	Full        int64 // times that new events were refused because of Limits.MaxStore
 	Handshakes  int64
 	Nobody      int64 // notices that concern no connection
 	Unwanted    int64 // occurrences that no trigger list names
@@ -25,12 +26,15 @@ type Stats struct {
 	Bytes   int64 // their size
 	Trying  int   // tries in flight
 	Calling int   // connections whose provider is being asked
+
+	StoreBytes int64 // that the store takes, when it was last asked; 0 without Limits.MaxStore
+	StoreFull  bool  // new events are refused because of Limits.MaxStore
 }
 
 type counters struct {
 	accepted, refused, undecodable, unavailable, handshakes atomic.Int64
 	nobody, unwanted, duplicates                            atomic.Int64
-	delivered, failed, dead, lostLeases                     atomic.Int64
+	delivered, failed, dead, lostLeases, full               atomic.Int64
 }
 
 // Stats returns a snapshot.
@@ -41,6 +45,7 @@ func (f *Forwarder) Stats() Stats {
 		Unavailable: c.unavailable.Load(), Handshakes: c.handshakes.Load(),
 		Nobody: c.nobody.Load(), Unwanted: c.unwanted.Load(), Duplicates: c.duplicates.Load(),
 		Delivered: c.delivered.Load(), Failed: c.failed.Load(), Dead: c.dead.Load(), LostLeases: c.lostLeases.Load(),
+		Full: c.full.Load(), StoreBytes: f.room.size.Load(), StoreFull: f.room.full.Load(),
 	}
 	if e := f.engine.Load(); e != nil {
 		e.mu.Lock()

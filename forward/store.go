@@ -101,12 +101,18 @@ type Log interface {
 // Retention forgets.
 type Retention interface {
 	// Purge removes at most limit finished events that were received before the
-	// given time, with all that belongs to them, and returns how many it removed.
+	// given time, those stored first in front, with all that belongs to them, and
+	// returns how many it removed; fewer than limit means that there are no more.
 	// Pending work is never removed. Their dedupe keys stay until PurgeKeys.
 	Purge(ctx context.Context, before time.Time, limit int) (int, error)
 
 	// PurgeKeys removes at most limit dedupe keys that were stored before the given time.
 	PurgeKeys(ctx context.Context, before time.Time, limit int) (int, error)
+
+	// Size returns how many bytes the store takes for what it holds. Room that
+	// removed records have left and that is used again does not count. It is
+	// cheap: asked for several times a second near Limits.MaxStore.
+	Size(ctx context.Context) (int64, error)
 }
 
 // Errors that a Store returns.

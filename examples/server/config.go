@@ -59,6 +59,7 @@ type limitsConfig struct {
 	InFlight     int      `json:"in_flight"`
 	DrainTimeout duration `json:"drain_timeout"`
 	Retention    duration `json:"retention"`
+	MaxStore     int64    `json:"max_store"` // bytes
 }
 
 type logConfig struct {
@@ -238,6 +239,7 @@ func (l limitsConfig) limits() forward.Limits {
 	return forward.Limits{
 		MaxBody: l.MaxBody, InFlight: l.InFlight,
 		DrainTimeout: time.Duration(l.DrainTimeout), Retention: time.Duration(l.Retention),
+		MaxStore: l.MaxStore,
 	}
 }
 

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
@@ -13,6 +14,7 @@ func (s *Store) Purge(ctx context.Context, before time.Time, limit int) (int, er
 	removed := 0
 	for from, more := int64(0), true; more && removed < limit; {
 		// Found by a reader, so that old pending events, which stay, delay no write.
+		// The next step goes on where this one ends: they are passed once.
 		var ids []string
 		err := s.read(ctx, func(c *conn) (err error) {
 			ids, from, more, err = finishedBefore(c, before, from, min(purgeStep, limit-removed))
@@ -170,4 +172,20 @@ func keysBefore(c *conn, before time.Time, from []byte, limit int) (keys [][]byt
 		return keys, next, true, nil
 	}
 	return keys, next, seen == run, err
+}
+
+// Size implements [forward.Retention]: pages that are in use, in the file and in
+// the part of the WAL that is not copied yet. The file itself does not shrink, as
+// free pages are used again; and the WAL's own size has its own bound.
+func (s *Store) Size(ctx context.Context) (int64, error) {
+	var pages, free, size int64
+	// By the writer, which is never busy for long, unlike four readers.
+	err := s.write(ctx, func(c *conn) error {
+		return errors.Join(
+			scanInt(c, `PRAGMA page_count`, &pages),
+			scanInt(c, `PRAGMA freelist_count`, &free),
+			scanInt(c, `PRAGMA page_size`, &size),
+		)
+	})
+	return (pages - free) * size, err
 }
