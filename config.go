@@ -57,6 +57,10 @@ type Config struct {
 	// Keeper takes the place of SealingKeys when a KMS holds the key.
 	Keeper seal.Keeper
 
+	// SealPayloads keeps the payloads of events unreadable in the store, too. See
+	// forward.Config.SealPayloads.
+	SealPayloads bool
+
 	// Forwarding is for the default deployment, which is always there. Given here,
 	// it belongs to the program: API and console show it but cannot change it.
 	// Left out, it is set there, or by Deployments.SetForwarding.

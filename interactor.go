@@ -114,7 +114,7 @@ func New(cfg Config) (*Interactor, error) {
 		Store: cfg.Store, Registry: reg, Keeper: keeper,
 		PublicURL: cfg.PublicURL, DefaultEnvironment: defaultEnvironment,
 		Directory: in.directory(),
-		OnEvent:   cfg.OnEvent, Notify: cfg.Notify,
+		OnEvent:   cfg.OnEvent, Notify: cfg.Notify, SealPayloads: cfg.SealPayloads,
 		AllowPrivateNetworks: cfg.AllowPrivateNetworks, Proxy: cfg.Proxy, RootCAs: cfg.RootCAs, Limits: cfg.Limits,
 		TracerProvider: cfg.TracerProvider, MeterProvider: cfg.MeterProvider,
 		Logger: cfg.Logger, Now: cfg.Now,

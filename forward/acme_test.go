@@ -42,6 +42,7 @@ type request struct {
 	Team   string           `json:"team,omitempty"`
 	Items  []item           `json:"items,omitempty"`
 	Thin   string           `json:"thin,omitempty"`
+	Bytes  []byte           `json:"bytes,omitempty"` // thin, as they are
 	Merge  string           `json:"merge,omitempty"`
 	Signal connector.Signal `json:"signal,omitempty"`
 	Do     string           `json:"do,omitempty"` // "panic in Verify", "panic in Decode", "confuse", "unknown trigger", "reply", "ping"
@@ -144,6 +145,9 @@ func (r request) notice() connector.Notice {
 	}
 	if r.Thin != "" {
 		n.Thin = json.RawMessage(fmt.Sprintf("%q", r.Thin))
+	}
+	if len(r.Bytes) > 0 {
+		n.Thin = r.Bytes
 	}
 	for _, it := range r.Items {
 		o := connector.Occurrence{Trigger: noteAdded, Key: it.Key, Payload: note{it.Text}, Raw: json.RawMessage(`{"said":"<so>"}`)}

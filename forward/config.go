@@ -90,6 +90,13 @@ type Config struct {
 	// it they are stored as they came.
 	Keeper seal.Keeper
 
+	// SealPayloads keeps payloads, what providers sent, and excerpts of receivers'
+	// answers unreadable in the store. It needs a Keeper, which is asked for a key
+	// once a day and when a process first meets one that another has made, not for
+	// each event. It may be switched on and off: rows of either kind are read.
+	// Names, ids, accounts, times, dedupe keys and headers are not sealed.
+	SealPayloads bool
+
 	// Notify is called for what an operator should know, such as
 	// [DestinationPaused]. It must return quickly.
 	Notify func(ctx context.Context, ev trigger.Event)
@@ -198,6 +205,9 @@ func New(cfg Config) (*Forwarder, error) {
 			registry = nil
 		}
 	}
+	if cfg.SealPayloads && cfg.Keeper == nil {
+		miss(`Keeper is missing: SealPayloads needs one, such as a seal.Keyring with a key of "openssl rand -base64 32"`)
+	}
 	origin, prefix, err := publicURL(cfg.PublicURL)
 	if err != nil {
 		problems = append(problems, err)
@@ -242,6 +252,7 @@ func New(cfg Config) (*Forwarder, error) {
 		replaysWake: make(chan struct{}, 1),
 	}
 	f.locator, _ = directory.(Locator)
+	f.keys = &dataKeys{keeper: cfg.Keeper, now: cfg.Now, log: cfg.Logger}
 	f.tokens = newTokens(f.routes.shared, f.now)
 	return f, nil
 }

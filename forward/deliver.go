@@ -12,6 +12,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/interactorhq/interactor/internal/dialguard"
+	"github.com/interactorhq/interactor/seal"
 	"github.com/interactorhq/interactor/trigger"
 	"github.com/interactorhq/interactor/webhook"
 )
@@ -38,7 +39,13 @@ func (e *engine) deliver(l *lane, t Task) verdict {
 		return verdict{}
 	}
 	e.shape(l.gate, &settings)
-	d, ok := e.f.try(e.work, settings, t)
+	ev, err := e.f.opened(e.work, t.Event)
+	if err != nil && !hopeless(err) && e.work.Err() == nil {
+		e.f.log.Error("the Keeper cannot be asked for the key of a payload; deliveries wait", "environment", t.Event.Environment, "error", err)
+		e.postpone(l, t, settingsRest)
+		return verdict{}
+	}
+	d, ok := e.f.try(e.work, settings, t, ev, err)
 	if !ok {
 		e.interrupted(l, t)
 		return verdict{}
@@ -74,8 +81,9 @@ func (f *Forwarder) waits(ctx context.Context, t *Task, err error) {
 	f.log.ErrorContext(inTrace(ctx, t.Trace), "forwarding settings could not be read; deliveries wait", "environment", t.Event.Environment, "error", err)
 }
 
-// try makes one try. ok is false when it was cut short because Run ends.
-func (f *Forwarder) try(ctx context.Context, settings Settings, t Task) (d done, ok bool) {
+// try makes one try to deliver ev, which is t's event in plain, or what opening
+// it failed with. ok is false when it was cut short because Run ends.
+func (f *Forwarder) try(ctx context.Context, settings Settings, t Task, ev trigger.Event, sealed error) (d done, ok bool) {
 	if ctx.Err() != nil {
 		return d, false
 	}
@@ -93,10 +101,14 @@ func (f *Forwarder) try(ctx context.Context, settings Settings, t Task) (d done,
 	}
 	var r result
 	switch {
+	case sealed != nil:
+		r = failed(ClassSealed, "sealed: "+sealed.Error())
+		r.fatal = errors.Is(sealed, seal.ErrDamaged)
 	case settings.URL != "":
-		r = f.post(ctx, settings, t, &o.Attempt)
+		r = f.post(ctx, settings, ev, &o.Attempt)
+		o.Attempt.Response = f.storedResponse(ctx, o.Attempt.Response, t.ID)
 	case f.cfg.OnEvent != nil:
-		r = f.call(ctx, settings, t)
+		r = f.call(ctx, settings, ev)
 	default:
 		r = failed(ClassURL, "no destination: the forwarding settings have no URL")
 	}
@@ -178,9 +190,9 @@ func (f *Forwarder) judge(d *done, settings Settings, r result, now time.Time) {
 }
 
 // post sends an event to settings.URL.
-func (f *Forwarder) post(ctx context.Context, settings Settings, t Task, a *Attempt) (r result) {
+func (f *Forwarder) post(ctx context.Context, settings Settings, ev trigger.Event, a *Attempt) (r result) {
 	a.URL = settings.URL
-	body, err := t.Event.AppendJSON(make([]byte, 0, 512+len(t.Event.Payload)+len(t.Event.Raw)))
+	body, err := ev.AppendJSON(make([]byte, 0, 512+len(ev.Payload)+len(ev.Raw)))
 	if err != nil {
 		r = failed(ClassEnvelope, "envelope: "+err.Error())
 		r.fatal = errors.Is(err, trigger.ErrPayload)
@@ -196,7 +208,7 @@ func (f *Forwarder) post(ctx context.Context, settings Settings, t Task, a *Atte
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("User-Agent", userAgent)
 	signer := webhook.Signer{Secrets: settings.Secrets}
-	if err := signer.Sign(req.Header, t.Event.ID, a.At, body); err != nil {
+	if err := signer.Sign(req.Header, ev.ID, a.At, body); err != nil {
 		return failed(ClassSigning, "signing: "+err.Error())
 	}
 	if f.tracing != nil {
@@ -208,7 +220,7 @@ func (f *Forwarder) post(ctx context.Context, settings Settings, t Task, a *Atte
 		req.Header.Set(settings.HeaderKey, settings.HeaderValue)
 		a.RequestHeader.Set(settings.HeaderKey, redacted)
 	}
-	hidden := f.hiding.of(t.Event.Environment, settings)
+	hidden := f.hiding.of(ev.Environment, settings)
 	route, err := f.routes.to(settings)
 	if err != nil {
 		return failed(ClassCertificate, "client certificate: "+err.Error())
@@ -228,7 +240,7 @@ func (f *Forwarder) post(ctx context.Context, settings Settings, t Task, a *Atte
 	a.Timing = watch.timing(f.now())
 	if err != nil {
 		if failed, ok := errors.AsType[*dialguard.ProxyError](err); ok {
-			f.log.WarnContext(ctx, "a delivery failed at the proxy", "environment", t.Event.Environment, "error", failed)
+			f.log.WarnContext(ctx, "a delivery failed at the proxy", "environment", ev.Environment, "error", failed)
 		}
 		class, text := classify(ctx, err, settings.timeout())
 		text += settings.expired(f.now())

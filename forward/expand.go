@@ -82,7 +82,11 @@ func (f *Forwarder) expand(ctx context.Context, t Task) (due time.Time, keep boo
 	}
 	var notice *connector.Notice
 	if t.Thin != nil {
-		notice = &connector.Notice{Thin: t.Thin, Watch: x.Recipient.Watch, Merge: t.Merge}
+		thin, err := f.open(ctx, t.Thin, t.ID, "thin")
+		if err != nil {
+			return time.Time{}, false, fmt.Errorf("what the provider said: %w", err)
+		}
+		notice = &connector.Notice{Thin: thin, Watch: x.Recipient.Watch, Merge: t.Merge}
 	}
 	addr := Address{
 		Connector: x.Connector, App: x.App, Deployment: x.Recipient.Deployment, Environment: x.Recipient.Environment,

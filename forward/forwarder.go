@@ -40,6 +40,7 @@ type Forwarder struct {
 	inbound atomic.Int64           // bytes of requests that are not answered yet
 	count   counters
 	hiding  hiding
+	keys    *dataKeys
 	room    room
 
 	replaysWake chan struct{} // has room for one

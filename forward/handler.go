@@ -43,10 +43,10 @@ func (e *retryAfterError) Error() string { return e.err.Error() }
 func (e *retryAfterError) Unwrap() error { return e.err }
 
 // call gives an event to OnEvent.
-func (f *Forwarder) call(ctx context.Context, settings Settings, t Task) (r result) {
+func (f *Forwarder) call(ctx context.Context, settings Settings, ev trigger.Event) (r result) {
 	ctx, cancel := context.WithTimeout(ctx, settings.timeout())
 	defer cancel()
-	err := f.callHandler(ctx, t.Event)
+	err := f.callHandler(ctx, ev)
 	if err == nil {
 		return result{}
 	}

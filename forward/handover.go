@@ -14,6 +14,9 @@ func (f *Forwarder) append(ctx context.Context, b Batch) (err error) {
 		ctx, span = f.tracing.commit(ctx, &b)
 		defer func() { committed(span, err) }()
 	}
+	if b, err = f.stored(ctx, b); err != nil {
+		return err
+	}
 	var offer offer
 	if e := f.engine.Load(); e != nil {
 		offer = e.offer(b.Tasks)

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/interactorhq/interactor/internal/id"
+	"github.com/interactorhq/interactor/seal"
 	"github.com/interactorhq/interactor/trigger"
 )
 
@@ -75,15 +76,22 @@ func (f *Forwarder) prepare(ctx context.Context, ev *trigger.Event) (err error) 
 }
 
 // Event returns one event with its deliveries and their attempts, or [ErrNotFound].
+// Other errors are those of the store and, where payloads are sealed, [ErrSealed]
+// and the Keeper's.
 func (f *Forwarder) Event(ctx context.Context, id string) (Record, error) {
-	return f.store.Record(ctx, id)
+	rec, err := f.store.Record(ctx, id)
+	if err != nil {
+		return Record{}, err
+	}
+	return f.openRecord(ctx, rec)
 }
 
 // eventsPage is how many events Events reads at a time.
 const eventsPage = 100
 
 // Events iterates over the event log, newest first, without deliveries. It reads
-// in pages, so breaking off early is cheap.
+// in pages, so breaking off early is cheap. One whose payload no key opens is
+// shown without, so that it does not stand in the way of the others.
 func (f *Forwarder) Events(ctx context.Context, q Query) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
 		var err error
@@ -98,6 +106,16 @@ func (f *Forwarder) Events(ctx context.Context, q Query) iter.Seq2[Record, error
 				return
 			}
 			for _, rec := range page {
+				opened, err := f.opened(ctx, rec.Event)
+				switch {
+				case errors.Is(err, seal.ErrDamaged), errors.Is(err, seal.ErrNoKey):
+					f.log.ErrorContext(ctx, "a payload cannot be opened", "event", rec.ID, "error", err)
+					opened.Payload, opened.Raw = nil, nil
+				case err != nil:
+					yield(Record{}, fmt.Errorf("forward: event %s: its payload: %w", rec.ID, err))
+					return
+				}
+				rec.Event = opened
 				if !yield(rec, nil) {
 					return
 				}

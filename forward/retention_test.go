@@ -50,9 +50,10 @@ func (n *told) count(name string) (count int) {
 // delivered, and then requests are taken again.
 func TestStoreAtItsLimit(t *testing.T) {
 	t.Parallel()
-	down := true
+	var down atomic.Bool
+	down.Store(true)
 	r := &receiver{answer: func(int, trigger.Event) (int, http.Header) {
-		if down {
+		if down.Load() {
 			return 500, nil
 		}
 		return 204, nil
@@ -93,7 +94,7 @@ func TestStoreAtItsLimit(t *testing.T) {
 			t.Error("nothing was tried while the store was full")
 		}
 
-		down = false
+		down.Store(false)
 		pass(time.Hour)
 		if w := post(t, f, hook, "default-key", large("after")); w.Code != http.StatusAccepted || f.Stats().StoreFull {
 			t.Errorf("status %d when there was room again", w.Code)
@@ -177,7 +178,7 @@ func TestSQLiteAtItsLimit(t *testing.T) {
 	}))
 	defer server.Close()
 	f := build(t, forward.Config{
-		Store: open(t, file(t)), Limits: forward.Limits{MaxStore: 3 << 20},
+		Store: open(t, file(t)), Limits: forward.Limits{MaxStore: 2 << 20},
 		Settings: forward.Settings{
 			URL: server.URL, Triggers: trigger.List("*"), Secrets: []string{webhook.NewSecret()}, Retry: []time.Duration{100 * time.Millisecond, 100 * time.Millisecond,
 				time.Second, time.Second, time.Second, time.Second, time.Second, time.Second, time.Second, time.Second},

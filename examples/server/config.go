@@ -26,6 +26,7 @@ type config struct {
 	PublicURL            string                     `json:"public_url"`
 	Store                storeConfig                `json:"store"`
 	SealingKeys          []string                   `json:"sealing_keys"`
+	SealPayloads         bool                       `json:"seal_payloads"` // of events
 	Connectors           map[string]json.RawMessage `json:"connectors"`
 	Deployments          []deploymentConfig         `json:"deployments"`
 	ProductName          string                     `json:"product_name"` // on the pages that end users see. Defaults to the host of public_url
