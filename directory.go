@@ -339,6 +339,23 @@ func (d *directory) recipient(ctx context.Context, s subscription.Subscription) 
 	}, err
 }
 
+var _ forward.Disconnecter = (*directory)(nil)
+
+// Disconnect implements [forward.Disconnecter]. Watches and tokens are removed
+// afterwards, as for any Connection that is disconnected.
+func (d *directory) Disconnect(ctx context.Context, environment, account string) (connections []string, err error) {
+	for c, err := range d.auth.Connections(ctx, auth.Query{Environment: environment, Account: account}) {
+		if err != nil {
+			return nil, err
+		}
+		if err := d.auth.Disconnect(ctx, c.ID); err != nil {
+			return nil, err
+		}
+		connections = append(connections, c.ID)
+	}
+	return connections, nil
+}
+
 // Subscription implements [forward.Directory].
 func (d *directory) Subscription(ctx context.Context, id string) (*forward.Expandable, error) {
 	s, err := d.subscriptions.Get(ctx, id)

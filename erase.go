@@ -7,6 +7,21 @@ import (
 	"github.com/interactorhq/interactor/auth"
 )
 
+// EraseAccount disconnects everything of an account in an Environment ("" is the
+// default one) and erases its events, delivered or not, with all that is kept
+// about them. It returns when nothing of them is stored or delivered any longer.
+// The order is durable at once: after an error, or when ctx has ended, Run goes on
+// with it; see forward.Forwarder.EraseAccount. Access at the provider is revoked,
+// and watches and tokens are removed, by Run. What stays is the Connections'
+// records, as after Auth.Disconnect, until their Environment is deleted.
+func (in *Interactor) EraseAccount(ctx context.Context, environment, account string) error {
+	if err := in.prepare(ctx); err != nil {
+		return err
+	}
+	_, err := in.Forwarder.EraseAccount(ctx, environment, account)
+	return err
+}
+
 // eraseEvery is how often deleted Environments are looked for without a hint.
 const eraseEvery = time.Minute
 

@@ -72,6 +72,7 @@ type Forwarder interface {
 	Events(ctx context.Context, q forward.Query) iter.Seq2[forward.Record, error]
 	Delivery(ctx context.Context, id string) (forward.Delivery, error)
 	SendExample(ctx context.Context, environment, trigger, account string) (forward.Record, error)
+	EraseAccount(ctx context.Context, environment, account string) (int, error)
 	Paused(ctx context.Context, environment string) (reason string, since time.Time, err error)
 	Stats() forward.Stats
 }

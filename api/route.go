@@ -27,6 +27,7 @@ func routes() []route {
 		{method: "POST", path: "/connections", serve: (*api).connect},
 		{method: "GET", path: "/connections/{id}", serve: (*api).connection},
 		{method: "DELETE", path: "/connections/{id}", serve: (*api).disconnect},
+		{method: "DELETE", path: "/accounts/{account}", serve: (*api).eraseAccount},
 		{method: "GET", path: "/forwarding", serve: (*api).forwarding},
 		{method: "PUT", path: "/forwarding", serve: (*api).setForwarding},
 		{method: "DELETE", path: "/forwarding", serve: (*api).removeForwarding},

@@ -113,6 +113,8 @@ func (e *engine) claim(ctx context.Context, l *lane) {
 	spills := l.spills
 	e.mu.Unlock()
 
+	e.f.erasing.gate.RLock()
+	defer e.f.erasing.gate.RUnlock()
 	// Not cut short by ctx: a lease that nobody knows of would stay.
 	tasks, err := e.f.store.Claim(context.WithoutCancel(ctx), ClaimRequest{Lane: l.name, Now: now, Limit: n, Bytes: bytes, Lease: leaseFor})
 	if err != nil {
@@ -129,6 +131,9 @@ func (e *engine) claim(ctx context.Context, l *lane) {
 	for i := range tasks {
 		t := &tasks[i]
 		payload += size(t) - taskSize
+		if e.f.erasing.stops(t) { // its row goes
+			continue
+		}
 		e.hold(l, size(t))
 		e.enqueue(l, *t)
 	}

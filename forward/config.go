@@ -252,6 +252,7 @@ func New(cfg Config) (*Forwarder, error) {
 		replaysWake: make(chan struct{}, 1),
 	}
 	f.locator, _ = directory.(Locator)
+	f.erasing.init()
 	f.keys = &dataKeys{keeper: cfg.Keeper, now: cfg.Now, log: cfg.Logger}
 	f.tokens = newTokens(f.routes.shared, f.now)
 	return f, nil

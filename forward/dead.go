@@ -78,7 +78,7 @@ func (f *Forwarder) understand(ctx context.Context, dead DeadInbound) (*intake, 
 	if !ok || entry.Decoder == nil {
 		return hopeless("there is no connector %q any longer", dead.Connector)
 	}
-	addr, err := f.directory.Address(ctx, dead.Connector, dead.Endpoint)
+	addr, err := f.address(ctx, dead.Connector, dead.Endpoint)
 	switch {
 	case errors.Is(err, ErrNoAddress), errors.Is(err, ErrAddressGone):
 		return hopeless("its address: %w", err)

@@ -28,6 +28,11 @@ const (
 // deliver makes one try, passes its outcome on to be recorded, and returns what
 // it says about the destination.
 func (e *engine) deliver(l *lane, t Task) verdict {
+	turn := e.f.erasing.turn.Load()
+	if e.f.erasing.stops(&t) {
+		e.interrupted(l, t)
+		return verdict{}
+	}
 	if t.Job != "" && e.stopped(t.Job) {
 		e.giveBack(l, t)
 		return verdict{}
@@ -50,7 +55,11 @@ func (e *engine) deliver(l *lane, t Task) verdict {
 		e.interrupted(l, t)
 		return verdict{}
 	}
-	d.lane = l
+	if e.f.erasing.stops(&t) { // nothing is recorded, nothing told
+		e.interrupted(l, t)
+		return d.verdict
+	}
+	d.lane, d.turn = l, turn
 	if d.outcome.Status == Delivered {
 		if l.gate.reported.Load() && l.gate.reported.CompareAndSwap(true, false) {
 			d.tell(e.f.news(DestinationRecovered, t, d.outcome), settings)

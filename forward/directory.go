@@ -58,6 +58,8 @@ type Address struct {
 	AppFields    map[string]string // secrets included
 	Values       map[string]string // the Connection's, less secrets
 	KeyPending   bool              // a key is on its way: unverifiable requests get 503
+
+	turn int64 // of erasures, when it was looked up
 }
 
 // Recipient is a Subscription of a Connection that gets the events of a request.

@@ -69,6 +69,7 @@ func (f *Forwarder) ask(ctx context.Context, t Task) (due time.Time, keep bool, 
 
 // expand returns when the task is due again, if it is kept.
 func (f *Forwarder) expand(ctx context.Context, t Task) (due time.Time, keep bool, err error) {
+	turn := f.erasing.turn.Load()
 	x, err := f.directory.Subscription(ctx, t.Subscription)
 	if errors.Is(err, ErrNoAddress) { // nobody to ask for: the watch was removed
 		return time.Time{}, false, f.append(ctx, Batch{Finished: []Finished{{Task: t}}})
@@ -90,8 +91,12 @@ func (f *Forwarder) expand(ctx context.Context, t Task) (due time.Time, keep boo
 	}
 	addr := Address{
 		Connector: x.Connector, App: x.App, Deployment: x.Recipient.Deployment, Environment: x.Recipient.Environment,
+		turn: turn,
 	}
 	for {
+		if f.erasing.stops(&t) {
+			return time.Time{}, false, ErrLeaseLost // or will be, when its row has gone
+		}
 		page, err := f.page(ctx, entry, x, notice)
 		if err != nil {
 			return time.Time{}, false, err

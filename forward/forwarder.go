@@ -37,10 +37,12 @@ type Forwarder struct {
 
 	running atomic.Bool
 	engine  atomic.Pointer[engine] // nil while Run is not running
+	working atomic.Pointer[engine] // until the last try of Run has ended
 	inbound atomic.Int64           // bytes of requests that are not answered yet
 	count   counters
 	hiding  hiding
 	keys    *dataKeys
+	erasing erasures
 	room    room
 
 	replaysWake chan struct{} // has room for one

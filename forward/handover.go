@@ -8,13 +8,22 @@ import (
 
 // append stores a batch. What Run can take at once is stored as already leased
 // and handed to it; the rest waits in the store.
-func (f *Forwarder) append(ctx context.Context, b Batch) (err error) {
+func (f *Forwarder) append(ctx context.Context, b Batch) error {
+	return f.appendSince(ctx, b, f.erasing.turn.Load())
+}
+
+// appendSince is append for what began at that turn of erasures, such as a
+// request that asked then whom it concerns: accounts that were erased since are
+// left out.
+func (f *Forwarder) appendSince(ctx context.Context, b Batch, turn int64) (err error) {
 	if f.tracing != nil {
 		var span trace.Span
 		ctx, span = f.tracing.commit(ctx, &b)
 		defer func() { committed(span, err) }()
 	}
-	if b, err = f.stored(ctx, b); err != nil {
+	f.erasing.gate.RLock()
+	defer f.erasing.gate.RUnlock()
+	if b, err = f.stored(ctx, f.erasing.sift(b, turn)); err != nil {
 		return err
 	}
 	var offer offer

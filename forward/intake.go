@@ -180,7 +180,7 @@ func (b *intake) commit(ctx context.Context) error {
 			return err
 		}
 	}
-	return b.f.append(ctx, b.batch)
+	return b.f.appendSince(ctx, b.batch, b.addr.turn)
 }
 
 // act acts on the signals.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/interactorhq/interactor/forward"
+	"github.com/interactorhq/interactor/trigger"
 )
 
 // memory is a Store without a disk, for tests in a synctest bubble: it holds to
@@ -25,6 +26,7 @@ type memory struct {
 	dead    map[string]forward.DeadInbound
 	paused  map[string]pause
 	lanes   map[string]forward.LaneState
+	erased  []forward.Erasure
 	cursors map[string]string
 
 	laneOf    map[string]string // of each delivery, finished ones too
@@ -99,6 +101,14 @@ func (m *memory) first(lane, series string) (first *memoryTask) {
 	return first
 }
 
+func memoryKey(e trigger.Event) string {
+	scope := e.Connection
+	if scope == "" {
+		scope = e.Environment + "\x00" + e.Connector
+	}
+	return scope + "\x00" + e.Trigger + "\x00" + cmp.Or(e.DedupeKey, e.ID)
+}
+
 func (m *memory) Append(ctx context.Context, b forward.Batch) ([]forward.Task, error) {
 	if err := m.enter(ctx, "Append"); err != nil {
 		return nil, err
@@ -128,11 +138,7 @@ func (m *memory) Append(ctx context.Context, b forward.Batch) ([]forward.Task, e
 			m.events[n.Inbound].status, m.events[n.Inbound].reason = forward.Delivered, ""
 		}
 		e := n.Event
-		scope := e.Connection
-		if scope == "" {
-			scope = e.Environment + "\x00" + e.Connector
-		}
-		key := scope + "\x00" + e.Trigger + "\x00" + cmp.Or(e.DedupeKey, e.ID)
+		key := memoryKey(e)
 		if _, known := m.keys[key]; known {
 			left[e.ID] = true
 			continue
@@ -519,6 +525,71 @@ func (m *memory) PurgeKeys(ctx context.Context, before time.Time, limit int) (n 
 			delete(m.keys, key)
 			n++
 		}
+	}
+	return n, nil
+}
+
+func (m *memory) PutErasure(ctx context.Context, e forward.Erasure) error {
+	if err := m.enter(ctx, "PutErasure"); err != nil {
+		return err
+	}
+	defer m.mu.Unlock()
+	if !slices.ContainsFunc(m.erased, func(o forward.Erasure) bool { return o.Environment == e.Environment && o.Account == e.Account }) {
+		m.erased = append(m.erased, forward.Erasure{Environment: e.Environment, Account: e.Account, At: e.At})
+	}
+	return nil
+}
+
+func (m *memory) Erasures(ctx context.Context) ([]forward.Erasure, error) {
+	if err := m.enter(ctx, "Erasures"); err != nil {
+		return nil, err
+	}
+	defer m.mu.Unlock()
+	return slices.SortedStableFunc(slices.Values(m.erased), func(a, b forward.Erasure) int { return a.At.Compare(b.At) }), nil
+}
+
+func (m *memory) EndErasure(ctx context.Context, e forward.Erasure) error {
+	if err := m.enter(ctx, "EndErasure"); err != nil {
+		return err
+	}
+	defer m.mu.Unlock()
+	m.erased = slices.DeleteFunc(m.erased, func(o forward.Erasure) bool { return o.Environment == e.Environment && o.Account == e.Account })
+	return nil
+}
+
+func (m *memory) Erase(ctx context.Context, e forward.Erasure, limit int) (n int, err error) {
+	if err := m.enter(ctx, "Erase"); err != nil {
+		return 0, err
+	}
+	defer m.mu.Unlock()
+	forget := func(connection string) {
+		maps.DeleteFunc(m.keys, func(key string, _ time.Time) bool { return strings.HasPrefix(key, connection+"\x00") })
+	}
+	for id, ev := range m.events {
+		if n == limit || ev.Event.Environment != e.Environment || ev.Event.Account != e.Account {
+			continue
+		}
+		for _, d := range ev.deliveries {
+			delete(m.history, d)
+			delete(m.tasks, d)
+		}
+		if ev.Event.Connection != "" {
+			forget(ev.Event.Connection)
+		} else {
+			delete(m.keys, memoryKey(ev.Event))
+		}
+		delete(m.events, id)
+		delete(m.dead, id)
+		n++
+	}
+	if n == limit {
+		return n, nil
+	}
+	for _, connection := range e.Connections {
+		forget(connection)
+		maps.DeleteFunc(m.tasks, func(_ string, t *memoryTask) bool {
+			return t.Kind == forward.Expand && t.Lane == "conn:"+connection
+		})
 	}
 	return n, nil
 }

@@ -50,7 +50,7 @@ func (f *Forwarder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // serve answers a request to a connector that is there.
 func (f *Forwarder) serve(w http.ResponseWriter, r *http.Request, entry *connector.Entry, endpoint string) conclusion {
-	addr, err := f.directory.Address(r.Context(), entry.Name, endpoint)
+	addr, err := f.address(r.Context(), entry.Name, endpoint)
 	switch {
 	case errors.Is(err, ErrNoAddress):
 		return refuseWith(w, answerNotFound, http.StatusNotFound, "no such address")
@@ -79,6 +79,15 @@ func (f *Forwarder) serve(w http.ResponseWriter, r *http.Request, entry *connect
 			"the request is larger than "+strconv.FormatInt(f.limits.MaxBody, 10)+" bytes, or incomplete")
 	}
 	return f.receive(w, r, entry, addr, f.build(r, addr, body))
+}
+
+// address looks an address up. What is found about accounts from here on is old
+// news once one of them was erased.
+func (f *Forwarder) address(ctx context.Context, connector, endpoint string) (Address, error) {
+	turn := f.erasing.turn.Load()
+	addr, err := f.directory.Address(ctx, connector, endpoint)
+	addr.turn = turn
+	return addr, err
 }
 
 // receive goes through the steps of a request whose address is known.

@@ -23,6 +23,7 @@ type recorder struct {
 // done is a finished try.
 type done struct {
 	lane    *lane
+	turn    int64 // of erasures, when it began
 	outcome Outcome
 	verdict verdict
 	news    []trigger.Event // for Notify
@@ -187,7 +188,9 @@ func (e *engine) transitions(batch []done) {
 // the second one vanish.
 func (e *engine) storeNews(ctx context.Context, batch []done) error {
 	var b Batch
+	turn := e.f.erasing.turn.Load()
 	for i := range batch {
+		turn = min(turn, batch[i].turn)
 		for _, ev := range batch[i].wanted {
 			b.add(ev, e.f.now(), "", false)
 		}
@@ -195,7 +198,7 @@ func (e *engine) storeNews(ctx context.Context, batch []done) error {
 	if len(b.Events) == 0 {
 		return nil
 	}
-	return e.f.append(ctx, b)
+	return e.f.appendSince(ctx, b, turn)
 }
 
 // finished acts on durable outcomes, and returns what is to be given back.

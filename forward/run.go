@@ -24,6 +24,9 @@ func (f *Forwarder) Run(ctx context.Context) error {
 	defer f.running.Store(false)
 	defer f.routes.closeIdle()
 
+	if err := f.blockOrdered(ctx); err != nil {
+		return err
+	}
 	life, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	// Tries and what follows from them outlive ctx.
@@ -42,6 +45,9 @@ func (f *Forwarder) Run(ctx context.Context) error {
 	loops.Go(func() { e.replays(life) })
 	loops.Go(func() { f.meters.watch(life, e) })
 	loops.Go(func() { f.makeRoom(life) })
+	loops.Go(func() { f.runEraser(life) })
+	f.working.Store(e)
+	defer f.working.Store(nil)
 	f.engine.Store(e)
 
 	<-life.Done()

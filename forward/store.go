@@ -109,10 +109,39 @@ type Retention interface {
 	// PurgeKeys removes at most limit dedupe keys that were stored before the given time.
 	PurgeKeys(ctx context.Context, before time.Time, limit int) (int, error)
 
+	// PutErasure notes that an account is to be erased. Noted twice it is one.
+	PutErasure(ctx context.Context, e Erasure) error
+
+	// Erasures returns what is noted, the oldest first, without Connections and
+	// Triggers.
+	Erasures(ctx context.Context) ([]Erasure, error)
+
+	// Erase removes at most limit events of the account, whatever their state and
+	// whoever has leased their Tasks, with all that belongs to them. It returns how
+	// many it removed; fewer than limit means that none is left, and then what
+	// waits for the Connections (Tasks of kind [Expand], leased ones too) and their
+	// dedupe keys have gone as well: those of e.Triggers, and those of the Triggers
+	// of the events that were removed. Of events without Connection it removes the
+	// keys that are theirs. Leases of what was removed are lost.
+	Erase(ctx context.Context, e Erasure, limit int) (int, error)
+
+	// EndErasure removes the note. One that is not there is no error.
+	EndErasure(ctx context.Context, e Erasure) error
+
 	// Size returns how many bytes the store takes for what it holds. Room that
 	// removed records have left and that is used again does not count. It is
 	// cheap: asked for several times a second near Limits.MaxStore.
 	Size(ctx context.Context) (int64, error)
+}
+
+// Erasure is the order to erase an account.
+type Erasure struct {
+	Environment string
+	Account     string    // never empty
+	At          time.Time // when it was given
+
+	Connections []string // of the account, where that is known
+	Triggers    []string // that their events may have had
 }
 
 // Errors that a Store returns.

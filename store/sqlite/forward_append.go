@@ -300,6 +300,20 @@ const maxPlainKey = 32
 // dedupeKey names an occurrence: who and which trigger (hashed, 12 bytes, which
 // nobody can choose), then the key, as it is or hashed.
 func dedupeKey(e trigger.Event) []byte {
+	text := e.DedupeKey
+	if text == "" {
+		text = e.ID
+	}
+	key := dedupeScope(e)
+	if len(text) <= maxPlainKey {
+		return append(append(key, 't'), text...)
+	}
+	sum := sha256.Sum256([]byte(text))
+	return append(append(key, 'h'), sum[:20]...)
+}
+
+// dedupeScope is what all keys of one Connection and Trigger begin with.
+func dedupeScope(e trigger.Event) []byte {
 	scope := make([]byte, 0, 128)
 	if e.Connection != "" {
 		scope = appendText(append(scope, 'c'), e.Connection)
@@ -308,18 +322,11 @@ func dedupeKey(e trigger.Event) []byte {
 	}
 	scope = appendText(scope, e.Trigger)
 	sum := sha256.Sum256(scope)
-
-	text := e.DedupeKey
-	if text == "" {
-		text = e.ID
-	}
-	key := append(make([]byte, 0, 12+1+maxPlainKey), sum[:12]...)
-	if len(text) <= maxPlainKey {
-		return append(append(key, 't'), text...)
-	}
-	sum = sha256.Sum256([]byte(text))
-	return append(append(key, 'h'), sum[:20]...)
+	return append(make([]byte, 0, scopeSize+1+maxPlainKey), sum[:scopeSize]...)
 }
+
+// scopeSize is how many bytes of a key its scope takes.
+const scopeSize = 12
 
 // appendText appends a text so that no two sequences of texts are the same bytes.
 func appendText(b []byte, text string) []byte {

@@ -81,36 +81,41 @@ func purgeEvent(c *conn, id string) (bool, error) {
 	if err != nil || !found {
 		return false, err
 	}
+	return true, removeEvent(c, id, payload)
+}
+
+// removeEvent removes an event and all that belongs to it.
+func removeEvent(c *conn, id string, payload int64) error {
 	var tasks []string
 	var last []int64
-	err = eachDelivery(c, id, `id, attempt`, func(r row) error {
+	err := eachDelivery(c, id, `id, attempt`, func(r row) error {
 		tasks, last = append(tasks, r.text(0)), append(last, r.int(1))
 		return nil
 	})
 	if err != nil {
-		return false, err
+		return err
 	}
 	for i, task := range tasks {
 		for n := last[i]; n != 0; {
 			var prev int64
 			if _, err := c.sql(`DELETE FROM attempt WHERE n = ? RETURNING prev`).int(n).
 				one(func(r row) { prev = r.int(0) }); err != nil {
-				return false, err
+				return err
 			}
 			n = prev
 		}
 		if _, err := c.sql(`DELETE FROM task WHERE id = ?`).text(task).exec(); err != nil {
-			return false, err
+			return err
 		}
 	}
 	if _, err := c.sql(`DELETE FROM payload WHERE n = ?`).int(payload).exec(); err != nil {
-		return false, err
+		return err
 	}
 	if _, err := c.sql(`DELETE FROM inbound WHERE id = ?`).text(id).exec(); err != nil {
-		return false, err
+		return err
 	}
 	_, err = c.sql(`DELETE FROM event WHERE id = ?`).text(id).exec()
-	return err == nil, err
+	return err
 }
 
 // PurgeKeys implements [forward.Retention]. Keys are in no order of age: an index
