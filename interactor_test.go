@@ -19,6 +19,7 @@ import (
 	"github.com/interactorhq/interactor/connector/gmail/gmailtest"
 	hooks "github.com/interactorhq/interactor/connector/webhook"
 	"github.com/interactorhq/interactor/deployment"
+	"github.com/interactorhq/interactor/forward"
 	"github.com/interactorhq/interactor/forward/forwardtest"
 	"github.com/interactorhq/interactor/interactortest"
 	"github.com/interactorhq/interactor/subscription"
@@ -338,6 +339,83 @@ func TestWebhookConnectionOverTheAPI(t *testing.T) {
 		t.Errorf("the address of a disconnected connection answers %d, want 410", got)
 	}
 	inbox.None(50 * time.Millisecond)
+}
+
+// Erasing an account disconnects it and removes its events, of its own
+// Environment alone; connected again it is a user like any other.
+func TestEraseAccount(t *testing.T) {
+	t.Parallel()
+	inbox := forwardtest.NewReceiver(t)
+	in := interactortest.Start(t, interactor.Config{
+		Connectors: []interactor.Connector{hooks.New(hooks.Config{})},
+		Forwarding: inbox.Settings(hooks.Received),
+	})
+	connect := func(environment, account string) (auth.Connection, string) {
+		t.Helper()
+		c, err := in.Auth.Connect(t.Context(), interactor.ConnectRequest{
+			Environment: environment, Connector: hooks.Name, Account: account,
+			Input: map[string]string{"scheme": "bearer", "secret": "a-secret-of-their-own"},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := in.Subscriptions.Settle(t.Context(), c.ID); err != nil {
+			t.Fatal(err)
+		}
+		at, err := in.Subscriptions.Addresses(t.Context(), c.ID)
+		if err != nil || len(at) != 1 {
+			t.Fatalf("addresses %v, %v", at, err)
+		}
+		return c, at[0]
+	}
+	send := func(address, body string) int {
+		t.Helper()
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, address, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("Authorization", "Bearer a-secret-of-their-own")
+		status, _ := do(t, req)
+		return status
+	}
+	gone, at := connect("", "user-42")
+	_, other := connect("", "user-7")
+	for _, address := range []string{at, other} {
+		if got := send(address, `{"n":1}`); got != http.StatusOK {
+			t.Fatalf("status %d", got)
+		}
+		inbox.Next()
+	}
+	if err := in.EraseAccount(t.Context(), "", "user-42"); err != nil {
+		t.Fatal(err)
+	}
+	c, err := in.Auth.Connection(t.Context(), gone.ID)
+	if err != nil || c.Status != auth.Revoked {
+		t.Errorf("the connection is %s, %v", c.Status, err)
+	}
+	if got := send(at, `{"n":2}`); got != http.StatusGone {
+		t.Errorf("its address answers %d, want 410", got)
+	}
+	var left []string
+	for rec, err := range in.Forwarder.Events(t.Context(), forward.Query{Environment: "*"}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		left = append(left, rec.Account)
+	}
+	if len(left) != 1 || left[0] != "user-7" {
+		t.Errorf("events are left of %v, want user-7 alone", left)
+	}
+	inbox.None(50 * time.Millisecond)
+
+	_, at = connect("", "user-42")
+	if got := send(at, `{"n":3}`); got != http.StatusOK {
+		t.Fatalf("connected again it answers %d", got)
+	}
+	if ev := inbox.Next(); ev.Account != "user-42" {
+		t.Errorf("got %+v", ev)
+	}
 }
 
 func do(t *testing.T, req *http.Request) (int, string) {

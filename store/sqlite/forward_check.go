@@ -50,4 +50,6 @@ SELECT 'replay ' || id || ' is done before its deliveries' FROM replay
 	WHERE state = 1 AND (selected_all = 0 OR id IN (SELECT job FROM task WHERE job <> '' AND status = 0))
 UNION ALL
 SELECT 'request ' || id || ' has no event' FROM inbound WHERE id NOT IN (SELECT id FROM event)
+UNION ALL
+SELECT 'erasure of ' || account || ' in ' || environment || ' names nobody or is never due' FROM erasure WHERE account = '' OR due <= 0
 LIMIT 20`
