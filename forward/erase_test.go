@@ -382,3 +382,31 @@ func TestEraseUnderLoad(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// What waits in memory is not tried either while the Directory cannot disconnect.
+func TestEraseStopsWhatIsInMemory(t *testing.T) {
+	t.Parallel()
+	r := &receiver{wait: func(context.Context, int) { time.Sleep(10 * time.Second) }} //nolint:forbidigo // time is fake
+	m, d := newMemory(), both()
+	d.fails.Store(true)
+	bubble(t, r, forward.Config{Store: m, Directory: d, Limits: forward.Limits{PerLane: 1}}, func(t *testing.T, f *forward.Forwarder) {
+		running(t, f)
+		for i := range 5 {
+			mustPost(t, f, hook, "default-key", one(fmt.Sprint(i)))
+		}
+		synctest.Wait()
+		before, _ := accounts(m, r)
+		if _, err := f.EraseAccount(t.Context(), "env_A", "user-A1"); !errors.Is(err, forward.ErrErasing) {
+			t.Fatalf("EraseAccount: %v", err)
+		}
+		pass(10 * time.Minute)
+		if _, delivered := accounts(m, r); strings.Count(fmt.Sprint(delivered), "user-A1") != 1 {
+			t.Errorf("delivered to %v, want the one try in flight; stored %v", delivered, before)
+		}
+		d.fails.Store(false)
+		pass(10 * time.Minute)
+		if stored, _ := accounts(m, r); slices.Contains(stored, "user-A1") {
+			t.Errorf("events are left of %v", stored)
+		}
+	})
+}
