@@ -229,7 +229,7 @@ func (f *Forwarder) blockOrdered(ctx context.Context) error {
 			return nil
 		}
 		if ctx.Err() != nil {
-			return nil // Run ends before it has begun
+			return nil //nolint:nilerr // Run ends before it has begun
 		}
 		f.log.ErrorContext(ctx, "the store failed", "doing", "reading which accounts are to be erased", "error", err)
 		if errors.Is(err, ErrStoreFailed) || f.now().Sub(began) > patience || !sleep(ctx, storeRetry) {

@@ -104,7 +104,7 @@ func (s *secrets) add(text string) {
 		var b bytes.Buffer
 		enc := json.NewEncoder(&b)
 		enc.SetEscapeHTML(escape)
-		if enc.Encode(text) == nil { // a text cannot fail
+		if enc.Encode(text) == nil { //nolint:errchkjson // a text cannot fail
 			quoted := strings.TrimSpace(b.String())
 			s.put(quoted[1 : len(quoted)-1])
 			s.put(strings.ReplaceAll(quoted[1:len(quoted)-1], "/", `\/`)) // as PHP writes it
@@ -118,10 +118,8 @@ func special(r rune) bool {
 }
 
 func (s *secrets) put(form string) {
-	for _, have := range s.texts {
-		if have == form {
-			return
-		}
+	if slices.Contains(s.texts, form) {
+		return
 	}
 	if len(s.texts) == 0 || len(form) < s.shortest {
 		s.shortest = len(form)

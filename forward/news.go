@@ -16,7 +16,7 @@ const (
 	DestinationPaused    = "destination.paused"    // the receiver answered 410 (gone), or nothing but failures came for Settings.PauseAfter
 	DestinationRecovered = "destination.recovered" // first success after failures were reported
 
-	// These two go to Config.Notify alone.
+	// StoreFull and StoreRecovered go to Config.Notify alone.
 	StoreFull      = "store.full"      // Limits.MaxStore is reached: requests are answered 503
 	StoreRecovered = "store.recovered" // requests are taken again
 )
