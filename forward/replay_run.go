@@ -107,6 +107,7 @@ func (f *Forwarder) replaysRest(ctx context.Context, d time.Duration) bool {
 // replayPage adds the next deliveries of a replay, in one commit with how far it
 // has come: whatever happens, none is lost and none is made twice.
 func (f *Forwarder) replayPage(ctx context.Context, e *engine, j ReplayJob) error {
+	turn := f.erasing.turn.Load()
 	step := &ReplayStep{Replay: j.ID, From: j.Mark, To: j.Mark, Last: j.All}
 	b := Batch{Replay: step}
 	if !j.All {
@@ -125,6 +126,12 @@ func (f *Forwarder) replayPage(ctx context.Context, e *engine, j ReplayJob) erro
 		if t.Kind == Deliver {
 			t.Lane, t.Replay, t.Job = bulkLane(t.Event.Environment), true, j.ID
 		}
+	}
+	f.erasing.gate.RLock()
+	defer f.erasing.gate.RUnlock()
+	b, err := f.stored(ctx, f.erasing.sift(b, turn))
+	if err != nil {
+		return err
 	}
 	stored, err := f.store.Append(context.WithoutCancel(ctx), b)
 	if err != nil {
