@@ -232,8 +232,11 @@ func (f *Forwarder) blockOrdered(ctx context.Context) error {
 			return nil //nolint:nilerr // Run ends before it has begun
 		}
 		f.log.ErrorContext(ctx, "the store failed", "doing", "reading which accounts are to be erased", "error", err)
-		if errors.Is(err, ErrStoreFailed) || f.now().Sub(began) > patience || !sleep(ctx, storeRetry) {
+		if errors.Is(err, ErrStoreFailed) || f.now().Sub(began) > patience {
 			return err
+		}
+		if !sleep(ctx, storeRetry) {
+			return nil
 		}
 	}
 }

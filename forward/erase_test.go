@@ -410,3 +410,27 @@ func TestEraseStopsWhatIsInMemory(t *testing.T) {
 		}
 	})
 }
+
+// A store that is away when Run begins is waited for; when ctx ends first, Run has
+// nothing to report.
+func TestRunBeginsWhenErasuresAreKnown(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory()
+		m.fail = func(method string) error {
+			if method == "Erasures" {
+				return errors.New("away")
+			}
+			return nil
+		}
+		f := build(t, forward.Config{Store: m, Directory: both(), Transport: &receiver{}})
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		if err := f.Run(ctx); err != nil {
+			t.Errorf("Run that ended before it had begun: %v", err)
+		}
+		if err := f.Run(t.Context()); err == nil || time.Since(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)) < time.Minute {
+			t.Errorf("Run of a store that stays away: %v", err)
+		}
+	})
+}
