@@ -65,12 +65,10 @@ func TestErrorType(t *testing.T) {
 		attempt Attempt
 		want    string
 	}{
-		{Attempt{StatusCode: 503, Error: "status 503"}, "503"},
-		{Attempt{StatusCode: 999, Error: "status 999"}, other},
-		{Attempt{Error: "timeout: no answer within 15 s"}, "timeout"},
-		{Attempt{Error: "private address: the URL leads to an address that is not public"}, "private_address"},
-		{Attempt{Error: "user-42: whatever a handler says"}, other},
-		{Attempt{Error: "no destination: the forwarding settings have no URL"}, "no_destination"},
+		{Attempt{StatusCode: 503, Class: ClassStatus}, "503"},
+		{Attempt{StatusCode: 999, Class: ClassStatus}, other},
+		{Attempt{Class: ClassTimeout}, "timeout"},
+		{Attempt{Class: ClassHandler, Error: "user-42: whatever a handler says"}, "handler"},
 		{Attempt{}, other},
 	} {
 		if got := errorType(&row.attempt); got != row.want {

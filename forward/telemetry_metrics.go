@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"strconv"
-	"strings"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -193,26 +192,14 @@ func (m *metering) leasesLost(ctx context.Context, n int) {
 	}
 }
 
-// errorType is the class of what a try failed with: the status of an answer, or
-// the word that Attempt.Error begins with where that is one of classify's.
+// errorType is what a try failed with: the status of an answer, or the class of
+// why there was none.
 func errorType(a *Attempt) string {
-	if a.StatusCode != 0 {
-		if a.StatusCode < 100 || a.StatusCode > 599 {
-			return other
-		}
+	switch {
+	case a.StatusCode >= 100 && a.StatusCode <= 599:
 		return strconv.Itoa(a.StatusCode)
-	}
-	class, _, found := strings.Cut(a.Error, ":")
-	if !found {
+	case a.StatusCode != 0 || a.Class == "":
 		return other
 	}
-	switch class {
-	case "private address":
-		return "private_address"
-	case "no destination":
-		return "no_destination"
-	case "timeout", "dns", "refused", "unreachable", "tls", "reset", "network", "handler", "envelope", "url", "signing":
-		return class
-	}
-	return other
+	return string(a.Class)
 }
