@@ -49,9 +49,12 @@ func (s *Store) Backup(ctx context.Context, path string) error {
 	return syncDir(filepath.Dir(path))
 }
 
+// mostFound is how many things that are wrong Check names of a kind.
+const mostFound = 20
+
 // Check reads the whole file and returns [ErrDamaged], with what is wrong, when
-// pages, indexes or records contradict each other, or when something is stored
-// that has neither an owner nor a due time. The store stays in use meanwhile; a
+// pages, indexes or records contradict each other or their checksums, or when
+// something is stored that has neither an owner nor a due time. The store stays in use meanwhile; a
 // big file takes minutes.
 func (s *Store) Check(ctx context.Context) error {
 	var found []string
@@ -73,7 +76,11 @@ func (s *Store) Check(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if len(found) > 0 {
+	pages, err := s.unsoundPages(ctx)
+	if err != nil {
+		return err
+	}
+	if found = append(found, pages...); len(found) > 0 {
 		return fmt.Errorf("%w: %s: restore a backup:\n  %s", ErrDamaged, s.path, strings.Join(found, "\n  "))
 	}
 	return nil

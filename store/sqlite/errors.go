@@ -56,6 +56,8 @@ func explain(err error) error {
 		return fmt.Errorf("%w: %w", ErrFull, err)
 	case errors.Is(err, sqlite3.NOTADB):
 		return fmt.Errorf("%w: %w", ErrForeign, err)
+	case errors.Is(err, sqlite3.IOERR_DATA):
+		return fmt.Errorf("%w: a page contradicts its checksum: %w", ErrDamaged, err)
 	case errors.Is(err, sqlite3.CORRUPT):
 		return fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
@@ -68,5 +70,5 @@ func isUnique(err error) bool {
 }
 
 func errNoVFS(name string) error {
-	return fmt.Errorf("sqlite: there is no VFS %q: register it with vfs.Register before Open", name)
+	return fmt.Errorf("sqlite: Config.VFS: there is no VFS %q: register it with vfs.Register before Open, or leave it out", name)
 }

@@ -18,8 +18,9 @@ func migrations() [][]string {
 	}
 }
 
-// migrate brings the schema up to date, all of it or nothing.
-func migrate(c *conn, path string) error {
+// ours refuses a file that belongs to another program or a newer version, before
+// anything is changed in it.
+func ours(c *conn, path string) error {
 	var version, app, tables int64
 	err := errors.Join(
 		scanInt(c, `PRAGMA user_version`, &version),
@@ -29,15 +30,26 @@ func migrate(c *conn, path string) error {
 	if err != nil {
 		return err
 	}
-	steps := migrations()
+	known := int64(len(migrations()))
 	switch {
 	case app == 0 && version == 0 && tables == 0: // new
 	case app != applicationID:
 		return fmt.Errorf("%w: %s is an SQLite database of another program: choose another Path", ErrForeign, path)
-	case version > int64(len(steps)):
+	case version > known:
 		return fmt.Errorf("%w: %s has schema version %d and this program knows versions up to %d: use a newer release of interactor",
-			ErrNewer, path, version, len(steps))
-	case version == int64(len(steps)):
+			ErrNewer, path, version, known)
+	}
+	return nil
+}
+
+// migrate brings the schema up to date, all of it or nothing.
+func migrate(c *conn, path string) error {
+	var version int64
+	if err := scanInt(c, `PRAGMA user_version`, &version); err != nil {
+		return err
+	}
+	steps := migrations()
+	if version == int64(len(steps)) {
 		return nil
 	}
 	if err := c.script(`BEGIN EXCLUSIVE`); err != nil {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/gofrs/flock"
 	"github.com/ncruces/go-sqlite3"
+	"github.com/ncruces/go-sqlite3/vfs"
 	"go.opentelemetry.io/otel/metric"
 )
 
@@ -24,10 +25,17 @@ type Config struct {
 	// neither locks nor fsync. Required.
 	Path string
 
+	// Checksums gives every page of the file eight bytes that say whether it is
+	// still what was written, so that a flipped bit is [ErrDamaged] and never an
+	// event. A file that has none yet is rewritten once by Open, which takes about
+	// as long as copying it and needs room for it twice more. One that has them
+	// keeps them, and they are looked at whether or not this is set.
+	Checksums bool
+
 	// VFS names a file system that was registered with
 	// github.com/ncruces/go-sqlite3/vfs, for tools that watch or disturb what is
-	// written. It must share memory for the WAL as the system's does. Defaults to
-	// the system's.
+	// written. It must keep its files where Path says, and share memory for the WAL
+	// as the system's does. Defaults to the system's.
 	VFS string
 
 	// MeterProvider takes metrics of commits: how long they take, fsync included,
@@ -38,7 +46,8 @@ type Config struct {
 // Store implements interactor.Store. It is safe for concurrent use.
 type Store struct {
 	path string // absolute, symbolic links resolved
-	vfs  string // of SQLite
+	base string // VFS that keeps the files; "" is the system's
+	vfs  string // of SQLite, over it
 	lock *flock.Flock
 
 	writer     *conn // used by runWriter alone until writerDone
@@ -67,14 +76,9 @@ type Store struct {
 // file of a newer version ([ErrNewer]), a damaged one ([ErrDamaged]), one that is
 // no store ([ErrForeign]) and one that is open already ([ErrInUse]), and says
 // which. What was being worked on when the file was last closed is due at once.
-func Open(ctx context.Context, cfg Config) (*Store, error) {
-	return open(ctx, cfg, cfg.VFS)
-}
-
-// open is Open over one of SQLite's file systems.
-func open(ctx context.Context, cfg Config, vfs string) (_ *Store, err error) {
-	if cfg.Path == "" {
-		return nil, errors.New(`sqlite: Config.Path is missing: name a file, such as "interactor.db"`)
+func Open(ctx context.Context, cfg Config) (_ *Store, err error) {
+	if err := cfg.check(); err != nil {
+		return nil, err
 	}
 	meters, err := newMeters(cfg.MeterProvider)
 	if err != nil {
@@ -85,12 +89,12 @@ func open(ctx context.Context, cfg Config, vfs string) (_ *Store, err error) {
 		return nil, err
 	}
 	s := &Store{
-		path: path, meters: meters,
+		path: path, base: cfg.VFS, meters: meters,
 		readers:    make(chan *conn, maxReaders),
 		writerDone: make(chan struct{}),
 		walNext:    walPages,
 	}
-	if s.vfs, err = gatheringOver(vfs); err != nil {
+	if s.vfs, err = gatheringOver(cfg.VFS); err != nil {
 		return nil, err
 	}
 	s.queue.filled.L = &s.queue.mu
@@ -108,7 +112,7 @@ func open(ctx context.Context, cfg Config, vfs string) (_ *Store, err error) {
 			err = errors.Join(err, s.lock.Unlock())
 		}
 	}()
-	if err := s.start(ctx, created); err != nil {
+	if err := s.start(ctx, created, cfg.Checksums); err != nil {
 		return nil, s.openError(ctx, err)
 	}
 	s.closing, s.cancel = context.WithCancel(context.Background())
@@ -120,8 +124,23 @@ func open(ctx context.Context, cfg Config, vfs string) (_ *Store, err error) {
 	return s, nil
 }
 
+// check reports everything that is missing or wrong at once.
+func (c Config) check() error {
+	var problems []error
+	if c.Path == "" {
+		problems = append(problems, errors.New(`sqlite: Config.Path is missing: name a file, such as "interactor.db"`))
+	}
+	if vfs.Find(c.VFS) == nil {
+		problems = append(problems, errNoVFS(c.VFS))
+	}
+	return errors.Join(problems...)
+}
+
 // start opens the writer's connection and makes the file ready for work.
-func (s *Store) start(ctx context.Context, created bool) error {
+func (s *Store) start(ctx context.Context, created, checksums bool) error {
+	if err := headIsSound(s.path); err != nil {
+		return err
+	}
 	if err := s.enableWAL(ctx); err != nil {
 		return err
 	}
@@ -137,6 +156,14 @@ func (s *Store) start(ctx context.Context, created bool) error {
 	}
 	s.writer = c
 	c.db.SetInterrupt(ctx)
+	if err := ours(c, s.path); err != nil {
+		return err
+	}
+	if checksums {
+		if err := enableChecksums(c); err != nil {
+			return err
+		}
+	}
 	if err := migrate(c, s.path); err != nil {
 		return err
 	}
@@ -220,9 +247,11 @@ func (s *Store) openError(ctx context.Context, err error) error {
 		return ctx.Err()
 	case errors.Is(err, sqlite3.NOTADB):
 		return fmt.Errorf("%w: %s is no SQLite database, or its first page was overwritten: choose another Path, or restore a backup: %w", ErrForeign, s.path, err)
+	case errors.Is(err, sqlite3.IOERR_DATA):
+		return fmt.Errorf("%w: %s: a page contradicts its checksum: restore a backup: %w", ErrDamaged, s.path, err)
 	case errors.Is(err, sqlite3.CORRUPT):
 		return fmt.Errorf("%w: %s: restore a backup: %w", ErrDamaged, s.path, err)
-	case errors.Is(err, ErrForeign), errors.Is(err, ErrNewer):
+	case errors.Is(err, ErrForeign), errors.Is(err, ErrNewer), errors.Is(err, ErrDamaged):
 		return err
 	}
 	return fmt.Errorf("sqlite: opening %s: %w", s.path, explain(err))

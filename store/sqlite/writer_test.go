@@ -259,7 +259,7 @@ func TestWriteWithEndedContext(t *testing.T) {
 // openFaulty opens a store over a faulty file system; it may fail to close.
 func openFaulty(t *testing.T, path, vfs string) *Store {
 	t.Helper()
-	s, err := open(t.Context(), Config{Path: path}, vfs)
+	s, err := Open(t.Context(), Config{Path: path, VFS: vfs})
 	if err != nil {
 		t.Fatal(err)
 	}
