@@ -113,5 +113,5 @@ func (s *Store) finishCheckpoint() {
 // isLocked says whether a checkpoint only has to wait: for a reader, for another
 // checkpoint, or for room on the disk.
 func isLocked(err error) bool {
-	return errors.Is(err, sqlite3.BUSY) || errors.Is(err, sqlite3.LOCKED) || errors.Is(err, sqlite3.FULL)
+	return errors.Is(err, sqlite3.BUSY) || errors.Is(err, sqlite3.LOCKED) || isFull(err)
 }

@@ -36,6 +36,9 @@ var (
 // isFatal says whether nothing that happens on this file handle can be trusted
 // from now on.
 func isFatal(err error) bool {
+	if isFull(err) {
+		return false
+	}
 	for _, code := range [...]sqlite3.ErrorCode{
 		sqlite3.IOERR, sqlite3.CORRUPT, sqlite3.NOTADB,
 		sqlite3.CANTOPEN, sqlite3.READONLY, sqlite3.PROTOCOL,
@@ -47,12 +50,18 @@ func isFatal(err error) bool {
 	return false
 }
 
+// isFull says whether a write failed because there is no room. The memory that
+// connections share is a file as well, which holds nothing that has to last.
+func isFull(err error) bool {
+	return errors.Is(err, sqlite3.FULL) || errors.Is(err, sqlite3.IOERR_SHMSIZE)
+}
+
 // explain turns what SQLite says into one of our sentinels where there is one.
 func explain(err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, sqlite3.FULL):
+	case isFull(err):
 		return fmt.Errorf("%w: %w", ErrFull, err)
 	case errors.Is(err, sqlite3.NOTADB):
 		return fmt.Errorf("%w: %w", ErrForeign, err)

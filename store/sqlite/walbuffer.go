@@ -30,7 +30,7 @@ func gatheringOver(base string) (string, error) {
 		name += "-" + base
 	}
 	// It holds nothing, so that another one in its place is the same.
-	vfs.Register(name, gathering{under})
+	vfs.Register(name, gathering{fullVFS{under}})
 	return name, nil
 }
 

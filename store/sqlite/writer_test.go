@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -276,6 +278,7 @@ func TestFailureIsForGood(t *testing.T) {
 	}{
 		{"fsync of the WAL", "sync", "wal", errSync, false},
 		{"write to the WAL", "write", "wal", errWrite, false},
+		{"fsync of the WAL that finds no room", "sync", "wal", &fs.PathError{Op: "sync", Path: "store.db-wal", Err: syscall.ENOSPC}, false},
 		{"fsync of the file", "sync", "main", errSync, true},
 		{"write to the file", "write", "main", errWrite, true},
 	} {
@@ -337,30 +340,39 @@ func (s *Store) writerSet(t *testing.T, f func()) {
 
 func TestFullDisk(t *testing.T) {
 	t.Parallel()
-	v, name := faulty(t)
-	path := filepath.Join(t.TempDir(), "store.db")
-	s := openFaulty(t, path, name)
-	if err := s.write(t.Context(), mark("before")); err != nil {
-		t.Fatal(err)
-	}
-	v.fail("write", "wal", errFull)
-	for i, err := range writeTogether(t, s, mark("during 1"), mark("during 2")) {
-		if !errors.Is(err, ErrFull) || errors.Is(err, ErrFailed) {
-			t.Errorf("write %d: %v, want ErrFull", i, err)
-		}
-	}
-	if got := marked(t, s); got != "before" {
-		t.Errorf("it has %q", got)
-	}
-	v.set(nil)
-	if err := s.write(t.Context(), mark("after")); err != nil {
-		t.Fatalf("with room again: %v", err)
-	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if got := marked(t, openTest(t, path)); got != "after before" {
-		t.Errorf("opened anew it has %q", got)
+	for name, full := range map[string]error{
+		"as SQLite says it": errFull,
+		"as os says it":     &fs.PathError{Op: "write", Path: "store.db-wal", Err: syscall.ENOSPC},
+		"a quota":           &fs.PathError{Op: "write", Path: "store.db-wal", Err: syscall.EDQUOT},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			v, name := faulty(t)
+			path := filepath.Join(t.TempDir(), "store.db")
+			s := openFaulty(t, path, name)
+			if err := s.write(t.Context(), mark("before")); err != nil {
+				t.Fatal(err)
+			}
+			v.fail("write", "wal", full)
+			for i, err := range writeTogether(t, s, mark("during 1"), mark("during 2")) {
+				if !errors.Is(err, ErrFull) || errors.Is(err, ErrFailed) {
+					t.Errorf("write %d: %v, want ErrFull", i, err)
+				}
+			}
+			if got := marked(t, s); got != "before" {
+				t.Errorf("it has %q", got)
+			}
+			v.set(nil)
+			if err := s.write(t.Context(), mark("after")); err != nil {
+				t.Fatalf("with room again: %v", err)
+			}
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if got := marked(t, openTest(t, path)); got != "after before" {
+				t.Errorf("opened anew it has %q", got)
+			}
+		})
 	}
 }
 
