@@ -151,7 +151,6 @@ func brokenDisk(t *testing.T) row {
 			t.Errorf("%s: %s syncs were tried again on a handle that had failed", kind, n)
 		}
 	}
-	w.behave(fine, 1)
 	w.lastLife()
 	return w.settle()
 }
@@ -218,7 +217,7 @@ func longReader(t *testing.T) row {
 func damagedFile(t *testing.T) row {
 	w := newWorld(t, "", func(s *serviceSpec, _ *inboxSpec) { s.Checksums = true })
 	w.send(func(s *senderSpec) { s.Total = 300 })
-	p := w.start(nil)
+	w.start(nil)
 	w.progress(100)
 	w.behave(fails, 1)
 	w.awaitSender()
@@ -250,7 +249,7 @@ func damagedFile(t *testing.T) row {
 		for _, name := range []string{"-wal", "-shm"} {
 			_ = os.Remove(path + name)
 		}
-		p = w.launch(func(s *serviceSpec) { s.SkipCheck = i%5 == 4 }) // then it has to notice while it runs, or not at all
+		p := w.launch(func(s *serviceSpec) { s.SkipCheck = i%5 == 4 }) // then it has to notice while it runs, or not at all
 		if i%5 == 4 {
 			w.awaitReady(p)
 			p.within(time.Duration(100+rand.IntN(100)) * time.Millisecond)
@@ -285,5 +284,5 @@ func missing(t *testing.T, part, remedy string) {
 	if ci, err := strconv.ParseBool(os.Getenv("CI")); err == nil && ci {
 		t.Fatalf("REAL PART MISSING: %s: %s", part, remedy)
 	}
-	t.Skip(fmt.Sprintf("REAL PART MISSING, NOTHING PROVED: %s: %s", part, remedy))
+	t.Skipf("REAL PART MISSING, NOTHING PROVED: %s: %s", part, remedy)
 }

@@ -6,7 +6,7 @@ import (
 )
 
 // TestFaults goes through every kind of fault, one after another, so that recovery says something.
-func TestFaults(t *testing.T) { //nolint:tparallel,paralleltest // one after another
+func TestFaults(t *testing.T) { //nolint:paralleltest // one after another
 	if testing.Short() {
 		t.Skip("takes minutes")
 	}
@@ -22,6 +22,7 @@ func TestFaults(t *testing.T) { //nolint:tparallel,paralleltest // one after ano
 		{"disk says it is full", fullDisk},
 		{"full file system", fullFileSystem},
 		{"I/O error, failed fsync", brokenDisk},
+		{"failed fsync, then power loss", failedSyncThenPowerLoss},
 		{"slow disk", slowDisk},
 		{"long reader", longReader},
 		{"damaged file", damagedFile},

@@ -175,7 +175,7 @@ func (in *inbox) receive(w http.ResponseWriter, r *http.Request) {
 	case floods:
 		flood(w)
 	case resets, garbage, trickles, heads:
-		hijacked(w, r, as)
+		hijacked(w, as)
 	default:
 		w.WriteHeader(http.StatusNoContent)
 	}
@@ -200,7 +200,7 @@ func flood(w http.ResponseWriter) {
 }
 
 // hijacked answers what net/http would not.
-func hijacked(w http.ResponseWriter, r *http.Request, as behaviour) {
+func hijacked(w http.ResponseWriter, as behaviour) {
 	c, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		panic(err)

@@ -32,7 +32,11 @@ func (s *service) insertDisk() error {
 	s.disk = disk.New()
 	s.disk.Hook = s.diskHook
 	if s.Platter != "" {
-		p, err := disk.NewPlatter(s.Dir, s.Platter)
+		durable := s.Dir
+		if s.Durable != "" {
+			durable = s.Durable
+		}
+		p, err := disk.NewPlatter(durable, s.Platter)
 		if err != nil {
 			return err
 		}
@@ -83,6 +87,9 @@ func (s *service) fault(op disk.Op, kind disk.Kind) (bool, error) {
 
 // passBorder loses power at the border of the fsync that was chosen, or some writes behind it.
 func (s *service) passBorder(op disk.Op) {
+	if s.LoseAt < 0 {
+		return
+	}
 	s.mu.Lock()
 	now := false
 	switch op {
@@ -107,7 +114,7 @@ func (s *service) passBorder(op disk.Op) {
 
 // losePower ends the machine. What is left of the disk is in Left.
 func (s *service) losePower() {
-	if s.disk == nil || s.disk.Platter == nil {
+	if s.LoseAt < 0 || s.disk == nil || s.disk.Platter == nil {
 		return
 	}
 	atRisk, err := s.disk.Platter.Lose(s.Left, s.Mode, rand.New(rand.NewPCG(s.Seed, 3)))

@@ -53,7 +53,6 @@ func killAtPoints(t *testing.T) row {
 		}
 		w.fault()
 	}
-	w.behave(fine, 1)
 	w.lastLife()
 	return w.settle()
 }
@@ -82,7 +81,6 @@ func killAtRandom(t *testing.T) row {
 		p.within(time.Duration(w.random.Int64N(int64(most))))
 		w.kill()
 	}
-	w.behave(fine, 1)
 	w.lastLife()
 	return w.settle()
 }

@@ -17,7 +17,7 @@ type amount struct {
 }
 
 // options are the flags of this test binary.
-var options amount //nolint:gochecknoglobals // flags of a test have nowhere else to be
+var options amount
 
 func TestMain(m *testing.M) {
 	if s, ok := role(); ok {

@@ -9,7 +9,7 @@ import (
 
 // TestPlantedBugs puts three bugs into the service, one at a time, and demands that the suite loses
 // events by them: what cannot fail proves nothing.
-func TestPlantedBugs(t *testing.T) { //nolint:tparallel,paralleltest // one after another
+func TestPlantedBugs(t *testing.T) { //nolint:paralleltest // one after another
 	if testing.Short() {
 		t.Skip("takes half a minute")
 	}
@@ -17,7 +17,6 @@ func TestPlantedBugs(t *testing.T) { //nolint:tparallel,paralleltest // one afte
 	judge := func(t *testing.T, w *world) {
 		t.Helper()
 		w.quiet = 3 * time.Second
-		w.behave(fine, 1)
 		w.lastLife()
 		r := w.settle()
 		if r.lost <= r.waiting {

@@ -25,6 +25,7 @@ func powerLoss(t *testing.T) row {
 	for chain := 0; sum.faults < losses; chain++ {
 		t.Run(fmt.Sprint("store ", chain+1), func(t *testing.T) {
 			w := newPowerWorld(t, "power loss", "")
+			w.behave([]behaviour{late, hangs}[chain%2], 0.5) // so that events depend on what is stored
 			for range min(chainLength, losses-sum.faults) {
 				w.losePower(sum.faults + w.row.faults)
 			}
@@ -54,13 +55,7 @@ func newPowerWorld(t *testing.T, kind string, bug planted) *world {
 // losePower is a life that ends by a loss of power: the nth of them, which chooses where.
 func (w *world) losePower(nth int) {
 	w.t.Helper()
-	left := filepath.Join(w.dir, fmt.Sprint("left-", w.lives+1))
-	platter := filepath.Join(w.dir, fmt.Sprint("platter-", w.lives+1))
-	for _, dir := range []string{left, platter} {
-		if err := os.Mkdir(dir, 0o700); err != nil {
-			w.t.Fatal(err)
-		}
-	}
+	left, platter := w.mkdir("left"), w.mkdir("platter")
 	p := w.launch(func(s *serviceSpec) {
 		// Each border and each mode in turn, so that neighbours are far apart: the first
 		// borders are those of Open, which let nothing be sent.
@@ -70,6 +65,13 @@ func (w *world) losePower(nth int) {
 			s.LoseWrites = 1 + w.random.IntN(12)
 		}
 	})
+	w.lost(p)
+	w.replace(left)
+}
+
+// lost waits until the power of a life is lost.
+func (w *world) lost(p *process) {
+	w.t.Helper()
 	if !p.within(20 * time.Second) { // the load does not lead there: now, wherever it is
 		_ = p.cmd.Process.Signal(syscall.SIGUSR1)
 	}
@@ -77,17 +79,61 @@ func (w *world) losePower(nth int) {
 	if _, ok := p.said("lost"); !ok {
 		w.t.Fatalf("the service ended otherwise:\n%s", p.output())
 	}
-	for _, old := range []string{w.service.Dir, platter} {
-		if err := os.RemoveAll(old); err != nil {
-			w.t.Fatal(err)
-		}
+}
+
+// replace goes on with what was left of the files.
+func (w *world) replace(left string) {
+	w.t.Helper()
+	if err := os.RemoveAll(w.service.Dir); err != nil {
+		w.t.Fatal(err)
 	}
 	w.service.Dir = left
+}
+
+// mkdir makes a directory for the life that comes next.
+func (w *world) mkdir(name string) string {
+	w.t.Helper()
+	dir := filepath.Join(w.dir, fmt.Sprint(name, "-", w.lives+1))
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		w.t.Fatal(err)
+	}
+	return dir
+}
+
+// failedSyncThenPowerLoss lets an fsync fail, after which the system believes to have written what
+// it has not. The store is opened anew on the running machine, where it reads what is not on the
+// disk; then the power is lost.
+func failedSyncThenPowerLoss(t *testing.T) row {
+	w := newWorld(t, "", nil)
+	w.behave(late, 0.5)
+	w.send(func(s *senderSpec) { s.Pause = time.Millisecond })
+	for range options.of(4, 20) {
+		durable, platter := w.mkdir("durable"), w.mkdir("platter")
+		p := w.start(func(s *serviceSpec) {
+			s.Platter, s.Left, s.LoseAt, s.Disk, s.KillNth = platter, durable, -1, diskSync, 1+w.random.IntN(40)
+		})
+		w.fault()
+		if _, ok := p.said("failed"); !ok {
+			t.Fatalf("the store did not fail:\n%s", p.output())
+		}
+		w.behave(hangs, 1) // so that events depend on what is stored
+		left, platter := w.mkdir("left"), w.mkdir("platter")
+		p = w.start(func(s *serviceSpec) {
+			s.Durable, s.Platter, s.Left, s.Mode = durable, platter, left, disk.Drop
+			s.LoseAt = 60 + w.random.IntN(60) // Open has returned
+		})
+		w.lost(p)
+		w.replace(left)
+		w.behave(late, 0.5)
+	}
+	w.lastLife()
+	return w.settle()
 }
 
 // lastLife runs the service without a fault until the sender is done.
 func (w *world) lastLife() {
 	w.t.Helper()
+	w.behave(fine, 1)
 	w.start(nil)
 	w.lastly()
 }

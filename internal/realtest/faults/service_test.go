@@ -150,6 +150,11 @@ func (s *service) run(terminated <-chan os.Signal) int {
 		vfs.Unregister(name)
 	}
 	fmt.Fprintln(os.Stdout, "asked", s.asked.Load())
+	if code == exitFailed && s.Platter != "" { // the machine goes on; this is what of its files is durable
+		if _, err := s.disk.Platter.Lose(s.Left, disk.Drop, s.random); err != nil {
+			return s.end(exitOther, err)
+		}
+	}
 	return code
 }
 
@@ -248,18 +253,20 @@ func (s *service) handler() http.Handler {
 
 // revive replays what could not be decoded, and says how many there were.
 func (s *service) revive(w http.ResponseWriter, r *http.Request) {
-	n := 0
+	var ids []string
+	var failed error
 	for rec, err := range s.f.Events(r.Context(), forward.Query{Status: forward.Dead}) {
-		if err == nil {
-			_, err = s.f.Replay(r.Context(), rec.Event.ID)
-		}
-		if err != nil {
-			http.Error(w, err.Error(), http.StatusInternalServerError)
-			return
-		}
-		n++
+		ids, failed = append(ids, rec.ID), errors.Join(failed, err)
 	}
-	fmt.Fprint(w, n)
+	for _, id := range ids {
+		_, err := s.f.Replay(r.Context(), id)
+		failed = errors.Join(failed, err)
+	}
+	if failed != nil {
+		http.Error(w, failed.Error(), http.StatusInternalServerError)
+		return
+	}
+	fmt.Fprint(w, len(ids))
 }
 
 // counted counts what was refused.

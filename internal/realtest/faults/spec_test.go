@@ -37,6 +37,7 @@ type serviceSpec struct {
 	KillAt     string // point at which the process kills itself
 	KillNth    int    // the how manieth time it gets there
 	Platter    string // directory; power can be lost
+	Durable    string // directory with what is durable at first; empty: all that is in Dir
 	Left       string // directory for what a loss of power leaves
 	LoseAt     int    // border of an fsync: 2n is before, 2n+1 after the nth
 	LoseWrites int    // that many writes later

@@ -1,7 +1,6 @@
 package faults_test
 
 import (
-	"context"
 	"fmt"
 	"strconv"
 	"strings"
@@ -75,7 +74,7 @@ func badNetwork(t *testing.T) row {
 		if toxic := toxics[i%len(toxics)]; strings.Contains(toxic, "reset_peer") || strings.Contains(toxic, `"timeout"`) || strings.Contains(toxic, "limit_data") {
 			w.failures(10)
 		}
-		if err := proxy.Toxics.RemoveToxic(context.Background(), "it"); err != nil {
+		if err := proxy.Toxics.RemoveToxic(t.Context(), "it"); err != nil {
 			t.Fatal(err)
 		}
 		w.row.faults++
@@ -187,7 +186,6 @@ func shutdowns(t *testing.T) row {
 		w.row.faults++
 		w.ends = append(w.ends, w.running.at)
 	}
-	w.behave(fine, 1)
 	w.lastLife()
 	return w.settle()
 }

@@ -188,6 +188,9 @@ func (f *file) Sync(flags vfs.SyncFlag) error {
 	if err := f.disk.hook(Sync, f.kind); err != nil {
 		f.failed = true
 		f.disk.failed.Add(1)
+		if f.inode != nil {
+			f.disk.Platter.forget(f.inode)
+		}
 		return err
 	}
 	if f.disk.Unsynced {

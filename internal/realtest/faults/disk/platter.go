@@ -130,6 +130,14 @@ func (p *Platter) sync(i *inode, directory bool) error {
 	return i.apply(i.pending)
 }
 
+// forget is what systems do when an fsync fails: what could not be written is taken for written, and
+// no later fsync tries it again. Programs see it until the machine ends.
+func (p *Platter) forget(i *inode) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	i.pending = nil
+}
+
 // apply makes changes durable and forgets all others.
 func (i *inode) apply(changes []change) error {
 	f, err := os.OpenFile(i.path, os.O_RDWR, 0)
@@ -194,6 +202,8 @@ const sector = 512
 // survivors are those changes that reached the disk all the same.
 func survivors(pending []change, mode Mode, random *rand.Rand) []change {
 	switch mode {
+	case Drop:
+		return nil
 	case Keep:
 		return pending
 	case Reorder: // any sectors of any writes
