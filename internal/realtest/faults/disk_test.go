@@ -27,6 +27,12 @@ func (w *world) failures(more int) {
 	w.counts("/failed", more)
 }
 
+// recovers waits until so many deliveries more were made: the lane goes on.
+func (w *world) recovers(more int) {
+	w.t.Helper()
+	w.counts("/delivered", more)
+}
+
 func (w *world) counts(what string, more int) {
 	w.t.Helper()
 	count := func() int {

@@ -245,6 +245,7 @@ func (s *service) handler() http.Handler {
 	mux.HandleFunc("GET /stats", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintf(w, "%+v", s.f.Stats()) })
 	mux.HandleFunc("GET /asked", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, s.asked.Load()) })
 	mux.HandleFunc("GET /failed", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, s.f.Stats().Failed) })
+	mux.HandleFunc("GET /delivered", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, s.f.Stats().Delivered) })
 	mux.HandleFunc("GET /unavailable", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, s.f.Stats().Unavailable) })
 	mux.HandleFunc("POST /wake", func(http.ResponseWriter, *http.Request) { s.f.Wake() })
 	mux.HandleFunc("POST /revive", s.revive)

@@ -16,7 +16,7 @@ import (
 func badReceiver(t *testing.T) row {
 	ways := []behaviour{hangs, trickles, resets, garbage, floods, heads, fails}
 	w := newWorld(t, "", func(s *serviceSpec, _ *inboxSpec) { s.Timeout = 300 * time.Millisecond })
-	w.send(func(s *senderSpec) { s.Pause = 5 * time.Millisecond })
+	w.send(func(s *senderSpec) { s.Pause = 20 * time.Millisecond })
 	w.start(nil)
 	for i := range options.of(len(ways), 10*len(ways)) {
 		share := 0.3
@@ -24,13 +24,14 @@ func badReceiver(t *testing.T) row {
 			share = 0.02
 		}
 		w.behave(ways[i%len(ways)], share)
-		w.progress(200)
+		w.progress(100)
 		if share > 0.1 {
-			w.failures(20)
+			w.failures(5)
 		}
 		w.row.faults++
+		w.behave(fine, 1)
+		w.recovers(50)
 	}
-	w.behave(fine, 1)
 	w.lastly()
 	return w.settle()
 }
@@ -64,20 +65,21 @@ func badNetwork(t *testing.T) row {
 		t.Cleanup(proxy.Stop)
 		s.Receiver = "http://" + proxy.Listen + "/events"
 	})
-	w.send(func(s *senderSpec) { s.Pause = 5 * time.Millisecond })
+	w.send(func(s *senderSpec) { s.Pause = 20 * time.Millisecond })
 	w.start(nil)
 	for i := range options.of(len(toxics), 10*len(toxics)) {
 		if _, err := proxy.Toxics.AddToxicJson(strings.NewReader(toxics[i%len(toxics)])); err != nil {
 			t.Fatal(err)
 		}
-		w.progress(150)
+		w.progress(100)
 		if toxic := toxics[i%len(toxics)]; strings.Contains(toxic, "reset_peer") || strings.Contains(toxic, `"timeout"`) || strings.Contains(toxic, "limit_data") {
-			w.failures(10)
+			w.failures(3)
 		}
 		if err := proxy.Toxics.RemoveToxic(t.Context(), "it"); err != nil {
 			t.Fatal(err)
 		}
 		w.row.faults++
+		w.recovers(50)
 	}
 	w.lastly()
 	return w.settle()
@@ -88,7 +90,7 @@ func badNetwork(t *testing.T) row {
 func clockJumps(t *testing.T) row {
 	w := newWorld(t, "", func(s *serviceSpec, in *inboxSpec) { s.Clock, s.Bearer, in.Clock = true, true, true })
 	w.behave(fails, 0.2)
-	w.send(func(s *senderSpec) { s.Pause = 5 * time.Millisecond })
+	w.send(func(s *senderSpec) { s.Pause = 20 * time.Millisecond })
 	w.start(nil)
 	begin := time.Now()
 	jumps := []time.Duration{time.Hour, -time.Hour, 0, 72 * time.Hour, -30 * 24 * time.Hour, time.Minute, -time.Second, 365 * 24 * time.Hour, 0}
