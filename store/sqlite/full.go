@@ -56,6 +56,7 @@ var (
 	_ vfs.FileMemoryMapper       = fullFile{}
 )
 
+// WriteAt implements [vfs.File].
 func (f fullFile) WriteAt(p []byte, off int64) (int, error) {
 	n, err := f.File.WriteAt(p, off)
 	if err != nil {
@@ -64,6 +65,7 @@ func (f fullFile) WriteAt(p []byte, off int64) (int, error) {
 	return n, err
 }
 
+// Truncate implements [vfs.File].
 func (f fullFile) Truncate(size int64) error {
 	if err := f.File.Truncate(size); err != nil {
 		return noRoom(err)
@@ -71,25 +73,64 @@ func (f fullFile) Truncate(size int64) error {
 	return nil
 }
 
-func (f fullFile) Unwrap() vfs.File               { return f.File }
-func (f fullFile) LockState() vfs.LockLevel       { return vfsutil.WrapLockState(f.File) }
-func (f fullFile) PersistWAL() bool               { return vfsutil.WrapPersistWAL(f.File) }
-func (f fullFile) SetPersistWAL(keep bool)        { vfsutil.WrapSetPersistWAL(f.File, keep) }
-func (f fullFile) PowersafeOverwrite() bool       { return vfsutil.WrapPowersafeOverwrite(f.File) }
-func (f fullFile) SetPowersafeOverwrite(on bool)  { vfsutil.WrapSetPowersafeOverwrite(f.File, on) }
-func (f fullFile) ChunkSize(size int)             { vfsutil.WrapChunkSize(f.File, size) }
-func (f fullFile) SizeHint(size int64) error      { return vfsutil.WrapSizeHint(f.File, size) }
-func (f fullFile) HasMoved() (bool, error)        { return vfsutil.WrapHasMoved(f.File) }
-func (f fullFile) Overwrite() error               { return vfsutil.WrapOverwrite(f.File) }
-func (f fullFile) SyncSuper(super string) error   { return vfsutil.WrapSyncSuper(f.File, super) }
-func (f fullFile) CommitPhaseTwo() error          { return vfsutil.WrapCommitPhaseTwo(f.File) }
-func (f fullFile) BeginAtomicWrite() error        { return vfsutil.WrapBeginAtomicWrite(f.File) }
-func (f fullFile) CommitAtomicWrite() error       { return vfsutil.WrapCommitAtomicWrite(f.File) }
-func (f fullFile) RollbackAtomicWrite() error     { return vfsutil.WrapRollbackAtomicWrite(f.File) }
-func (f fullFile) CheckpointStart()               { vfsutil.WrapCheckpointStart(f.File) }
-func (f fullFile) CheckpointDone()                { vfsutil.WrapCheckpointDone(f.File) }
-func (f fullFile) BusyHandler(busy func() bool)   { vfsutil.WrapBusyHandler(f.File, busy) }
+// Unwrap implements [vfs.FileUnwrap].
+func (f fullFile) Unwrap() vfs.File { return f.File }
+
+// LockState implements [vfs.FileLockState].
+func (f fullFile) LockState() vfs.LockLevel { return vfsutil.WrapLockState(f.File) }
+
+// PersistWAL implements [vfs.FilePersistWAL].
+func (f fullFile) PersistWAL() bool { return vfsutil.WrapPersistWAL(f.File) }
+
+// SetPersistWAL implements [vfs.FilePersistWAL].
+func (f fullFile) SetPersistWAL(keep bool) { vfsutil.WrapSetPersistWAL(f.File, keep) }
+
+// PowersafeOverwrite implements [vfs.FilePowersafeOverwrite].
+func (f fullFile) PowersafeOverwrite() bool { return vfsutil.WrapPowersafeOverwrite(f.File) }
+
+// SetPowersafeOverwrite implements [vfs.FilePowersafeOverwrite].
+func (f fullFile) SetPowersafeOverwrite(on bool) { vfsutil.WrapSetPowersafeOverwrite(f.File, on) }
+
+// ChunkSize implements [vfs.FileChunkSize].
+func (f fullFile) ChunkSize(size int) { vfsutil.WrapChunkSize(f.File, size) }
+
+// SizeHint implements [vfs.FileSizeHint].
+func (f fullFile) SizeHint(size int64) error { return vfsutil.WrapSizeHint(f.File, size) }
+
+// HasMoved implements [vfs.FileHasMoved].
+func (f fullFile) HasMoved() (bool, error) { return vfsutil.WrapHasMoved(f.File) }
+
+// Overwrite implements [vfs.FileOverwrite].
+func (f fullFile) Overwrite() error { return vfsutil.WrapOverwrite(f.File) }
+
+// SyncSuper implements [vfs.FileSync].
+func (f fullFile) SyncSuper(super string) error { return vfsutil.WrapSyncSuper(f.File, super) }
+
+// CommitPhaseTwo implements [vfs.FileCommitPhaseTwo].
+func (f fullFile) CommitPhaseTwo() error { return vfsutil.WrapCommitPhaseTwo(f.File) }
+
+// BeginAtomicWrite implements [vfs.FileBatchAtomicWrite].
+func (f fullFile) BeginAtomicWrite() error { return vfsutil.WrapBeginAtomicWrite(f.File) }
+
+// CommitAtomicWrite implements [vfs.FileBatchAtomicWrite].
+func (f fullFile) CommitAtomicWrite() error { return vfsutil.WrapCommitAtomicWrite(f.File) }
+
+// RollbackAtomicWrite implements [vfs.FileBatchAtomicWrite].
+func (f fullFile) RollbackAtomicWrite() error { return vfsutil.WrapRollbackAtomicWrite(f.File) }
+
+// CheckpointStart implements [vfs.FileCheckpoint].
+func (f fullFile) CheckpointStart() { vfsutil.WrapCheckpointStart(f.File) }
+
+// CheckpointDone implements [vfs.FileCheckpoint].
+func (f fullFile) CheckpointDone() { vfsutil.WrapCheckpointDone(f.File) }
+
+// BusyHandler implements [vfs.FileBusyHandler].
+func (f fullFile) BusyHandler(busy func() bool) { vfsutil.WrapBusyHandler(f.File, busy) }
+
+// SharedMemory implements [vfs.FileSharedMemory].
 func (f fullFile) SharedMemory() vfs.SharedMemory { return vfsutil.WrapSharedMemory(f.File) }
+
+// MemoryMapper implements [vfs.FileMemoryMapper].
 func (f fullFile) MemoryMapper() vfs.MemoryMapper { return vfsutil.WrapMemoryMapper(f.File) }
 
 // SetDB is what some file systems ask for beside their interfaces.
@@ -99,6 +140,7 @@ func (f fullFile) SetDB(db any) {
 	}
 }
 
+// Pragma implements [vfs.FilePragma].
 func (f fullFile) Pragma(name, v string) (string, error) {
 	return vfsutil.WrapPragma(f.File, name, v)
 }
