@@ -519,3 +519,51 @@ func TestCloseWritesWhatIsPatient(t *testing.T) {
 		t.Errorf("%q was written", got)
 	}
 }
+
+func TestMoment(t *testing.T) {
+	t.Parallel()
+	for n, want := range map[int]time.Duration{
+		0: 0, 1: 0, manyWrites: 0, manyWrites + 1: eachWrite, manyWrites + 5: 5 * eachWrite, 1000: mostMoment,
+	} {
+		if got := moment(n); got != want {
+			t.Errorf("after %d writes: %v, want %v", n, got, want)
+		}
+	}
+}
+
+// After many writes a few more gather, nobody waits for ever, and closing waits
+// for nobody.
+func TestMoreGathersAfterManyWrites(t *testing.T) {
+	t.Parallel()
+	s := openTest(t, filepath.Join(t.TempDir(), "store.db"))
+	var many []func(*conn) error
+	for i := range 3 * manyWrites {
+		many = append(many, mark(fmt.Sprint("many ", i)))
+	}
+	shared := false
+	for try := 0; try < 20 && !shared; try++ { // a busy machine may let some of them go alone
+		for _, err := range writeTogether(t, s, many...) {
+			if err != nil && try == 0 { // later they are there already
+				t.Fatal(err)
+			}
+		}
+		before := s.Stats()
+		var wg sync.WaitGroup
+		for i := range 4 {
+			wg.Go(func() {
+				if err := s.write(t.Context(), mark(fmt.Sprint(try, " after ", i))); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		shared = s.Stats().Commits == before.Commits+1
+	}
+	if !shared {
+		t.Error("what came after many writes never shared a commit")
+	}
+	s.queue.rest(time.Hour)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
