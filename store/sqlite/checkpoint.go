@@ -66,7 +66,7 @@ func (s *Store) checkpoint() {
 	}
 	k := s.copier
 	if k.busy {
-		pages := 0
+		var pages int
 		if s.wal < maxWAL {
 			select {
 			case pages = <-k.copied:

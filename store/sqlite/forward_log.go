@@ -130,84 +130,20 @@ func (s *Store) Records(ctx context.Context, q forward.Query, limit int) ([]forw
 	var list []forward.Record
 	err := s.read(ctx, func(c *conn) error {
 		list = nil
-		var where []string
-		var values []any
-		add := func(condition string, v ...any) {
-			where = append(where, condition)
-			values = append(values, v...)
-		}
-		everywhere := q.Environment == "*"
-		order := `e.received DESC, e.n DESC`
-		if everywhere { // no index has all of them by time; they were stored in about that order
-			order = `e.n DESC`
+		sel := selection{order: `e.received DESC, e.n DESC`}
+		if q.Environment == "*" { // no index has all of them by time; they were stored in about that order
+			sel.order = `e.n DESC`
 		} else {
-			add(`e.environment = ?`, q.Environment)
+			sel.add(`e.environment = ?`, q.Environment)
 		}
-		for _, f := range []struct{ column, value string }{
-			{`e.account`, q.Account}, {`e.connector`, q.Connector},
-			{`e.trigger`, q.Trigger}, {`e.connection`, q.Connection},
-		} {
-			if f.value != "" {
-				add(f.column+` = ?`, f.value)
-			}
+		sel.members(q)
+		if err := sel.status(c, q.Status); err != nil {
+			return err
 		}
-		const inPause = `EXISTS (SELECT 1 FROM task JOIN pause ON pause.lane = task.lane WHERE task.id = e.delivery)`
-		switch q.Status {
-		case "":
-		case forward.Pending, forward.Paused:
-			few, err := fewWaiting(c)
-			if err != nil {
-				return err
-			}
-			if few { // else there are enough of them wherever one looks
-				add(`e.id IN (` + waitingEvents + `)`)
-			}
-			if q.Status == forward.Pending {
-				add(`e.status = 0 AND NOT ` + inPause)
-			} else {
-				add(`e.status = 0 AND ` + inPause)
-			}
-		case forward.Dead:
-			add(`e.status = 2`) // as its index says
-		default:
-			add(`e.status = ?`, stateOf(q.Status))
+		if err := sel.after(c, q); err != nil {
+			return err
 		}
-		if !q.Since.IsZero() {
-			add(`e.received >= ?`, q.Since.UnixMilli())
-		}
-		if !q.Until.IsZero() {
-			add(`e.received < ?`, q.Until.UnixMilli())
-		}
-		if q.After != "" {
-			var received, n int64
-			found, err := c.sql(`SELECT received, n FROM event WHERE id = ?`).text(q.After).
-				one(func(r row) { received, n = r.int(0), r.int(1) })
-			switch {
-			case err != nil:
-				return err
-			case found && everywhere:
-				add(`e.n < ?`, n)
-			case found:
-				add(`(e.received, e.n) < (?, ?)`, received, n)
-			default: // purged meanwhile; ids are ordered by time, too
-				add(`e.id < ?`, q.After)
-			}
-		}
-		condition := ""
-		if len(where) > 0 {
-			condition = `WHERE ` + strings.Join(where, ` AND `)
-		}
-		// Payloads are read of those rows that are returned.
-		st := c.sql(recordSelect + `LEFT JOIN payload p ON p.n = e.payload ` + condition + ` ORDER BY ` + order + ` LIMIT ?`)
-		for _, v := range values {
-			switch v := v.(type) {
-			case string:
-				st.text(v)
-			case int64:
-				st.int(v)
-			}
-		}
-		return st.int(int64(limit)).each(func(r row) error {
+		return sel.each(c, limit, func(r row) error {
 			list = append(list, readRecord(r))
 			return nil
 		})
@@ -218,10 +154,104 @@ func (s *Store) Records(ctx context.Context, q forward.Query, limit int) ([]forw
 	return list, nil
 }
 
-// waitingEvents are those with a delivery that is not finished: no index of
-// events holds them, for each would be changed twice on the way of every event.
+// selection is what a Query means in SQL.
+type selection struct {
+	where  []string
+	values []any // texts and int64s
+	order  string
+}
+
+func (sel *selection) add(condition string, v ...any) {
+	sel.where = append(sel.where, condition)
+	sel.values = append(sel.values, v...)
+}
+
+func (sel *selection) members(q forward.Query) {
+	for _, f := range []struct{ column, value string }{
+		{`e.account`, q.Account}, {`e.connector`, q.Connector},
+		{`e.trigger`, q.Trigger}, {`e.connection`, q.Connection},
+	} {
+		if f.value != "" {
+			sel.add(f.column+` = ?`, f.value)
+		}
+	}
+	if !q.Since.IsZero() {
+		sel.add(`e.received >= ?`, q.Since.UnixMilli())
+	}
+	if !q.Until.IsZero() {
+		sel.add(`e.received < ?`, q.Until.UnixMilli())
+	}
+}
+
+func (sel *selection) status(c *conn, status forward.Status) error {
+	switch status {
+	case "":
+	case forward.Pending, forward.Paused:
+		few, err := fewWaiting(c)
+		if err != nil {
+			return err
+		}
+		if few { // else there are enough of them wherever one looks
+			sel.add(`e.id IN (` + waitingEvents + `)`)
+		}
+		not := `NOT `
+		if status == forward.Paused {
+			not = ``
+		}
+		sel.add(`e.status = 0 AND ` + not + `EXISTS (SELECT 1 FROM task JOIN pause ON pause.lane = task.lane WHERE task.id = e.delivery)`)
+	case forward.Dead:
+		sel.add(`e.status = 2`) // as its index says
+	default:
+		sel.add(`e.status = ?`, stateOf(status))
+	}
+	return nil
+}
+
+// after continues behind an event.
+func (sel *selection) after(c *conn, q forward.Query) error {
+	if q.After == "" {
+		return nil
+	}
+	var received, n int64
+	found, err := c.sql(`SELECT received, n FROM event WHERE id = ?`).text(q.After).
+		one(func(r row) { received, n = r.int(0), r.int(1) })
+	switch {
+	case err != nil:
+		return err
+	case found && q.Environment == "*":
+		sel.add(`e.n < ?`, n)
+	case found:
+		sel.add(`(e.received, e.n) < (?, ?)`, received, n)
+	default: // purged meanwhile; ids are ordered by time, too
+		sel.add(`e.id < ?`, q.After)
+	}
+	return nil
+}
+
+// each calls scan with the rows. Payloads are read of those that are returned.
+func (sel *selection) each(c *conn, limit int, scan func(row) error) error {
+	condition := ""
+	if len(sel.where) > 0 {
+		condition = `WHERE ` + strings.Join(sel.where, ` AND `)
+	}
+	st := c.sql(recordSelect + `LEFT JOIN payload p ON p.n = e.payload ` + condition + ` ORDER BY ` + sel.order + ` LIMIT ?`)
+	for _, v := range sel.values {
+		switch v := v.(type) {
+		case string:
+			st.text(v)
+		case int64:
+			st.int(v)
+		}
+	}
+	return st.int(int64(limit)).each(scan)
+}
+
+// waitingEvents are those with a delivery that is not finished: due, leased, or
+// behind another one of its series. No index of events holds them, for each would
+// be changed twice on the way of every event.
 const waitingEvents = `SELECT event FROM task INDEXED BY task_due WHERE lease = 0 AND due IS NOT NULL AND kind = 'deliver'
-	UNION ALL SELECT event FROM task INDEXED BY task_leased WHERE lease <> 0 AND kind = 'deliver'`
+	UNION ALL SELECT event FROM task INDEXED BY task_leased WHERE lease <> 0 AND kind = 'deliver'
+	UNION ALL SELECT event FROM task INDEXED BY task_series WHERE series <> '' AND status = 0`
 
 // fewWaiting says whether it is less work to look at all that waits than to look
 // for it among all events.

@@ -171,6 +171,9 @@ func seriesOneByOne(t *testing.T, s Forwarding) {
 		if got := claim(t, s, now.Lane); len(got) > 0 {
 			t.Fatalf("claimed %v while an earlier one is leased", taskIDs(got))
 		}
+		if waiting := recordIDs(t, s, forward.Query{Environment: "env_a", Status: forward.Pending}, 10); len(waiting) != 3-i {
+			t.Errorf("%d events are pending, want %d: also those behind another one", len(waiting), 3-i)
+		}
 		s.Check(t)
 		mustFinish(t, s, outcome(now, status))
 		if i < 2 {
