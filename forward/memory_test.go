@@ -470,7 +470,7 @@ func (m *memory) Backlog(ctx context.Context, now time.Time) (b forward.Backlog,
 		}
 	}
 	for _, t := range m.tasks {
-		if t.Lease != 0 || t.sleeps {
+		if t.Lease != 0 || t.sleeps && t.Kind == forward.Poll {
 			continue
 		}
 		w := &b.Calls
@@ -483,7 +483,7 @@ func (m *memory) Backlog(ctx context.Context, now time.Time) (b forward.Backlog,
 		switch _, paused := m.paused[t.Lane]; {
 		case paused:
 			w.Paused++
-		case t.Due.After(now):
+		case t.sleeps || t.Due.After(now):
 			w.Scheduled++
 		default:
 			w.Due++

@@ -254,7 +254,7 @@ type Backlog struct {
 // Waiting counts Tasks. Each is in one of the three.
 type Waiting struct {
 	Due       int64 // now, and their lane is not paused
-	Scheduled int64 // later
+	Scheduled int64 // later, or when another one of their series has ended
 	Paused    int64 // their lane is paused, whenever they are due
 }
 

@@ -29,7 +29,17 @@ func (s *Store) Backlog(ctx context.Context, now time.Time) (forward.Backlog, er
 				return err
 			}
 		}
-		_, err := c.sql(`SELECT count(*) FROM pause WHERE lane NOT LIKE 'bulk:%'`).one(func(r row) { b.PausedLanes = int(r.int(0)) })
+		// Those that have no due time yet: another one of their series comes first.
+		_, err := c.sql(`SELECT coalesce(sum(NOT paused), 0), coalesce(sum(paused), 0)
+			FROM (SELECT lane IN (SELECT lane FROM pause) AS paused FROM task INDEXED BY task_series
+				WHERE series <> '' AND status = 0 AND lease = 0 AND due IS NULL)`).one(func(r row) {
+			b.Deliveries.Scheduled += r.int(0)
+			b.Deliveries.Paused += r.int(1)
+		})
+		if err != nil {
+			return err
+		}
+		_, err = c.sql(`SELECT count(*) FROM pause WHERE lane NOT LIKE 'bulk:%'`).one(func(r row) { b.PausedLanes = int(r.int(0)) })
 		return err
 	})
 	if err != nil {

@@ -33,6 +33,23 @@ func backlog(t *testing.T, s Forwarding) {
 	want("an hour later", now.Add(time.Hour), forward.Backlog{
 		Deliveries: forward.Waiting{Due: 5}, Replays: forward.Waiting{Due: 1}, Calls: forward.Waiting{Due: 1},
 	})
+	one := series(t, s, "a", newEvent(), newEvent(), newEvent())[0] // the first of them is leased
+	want("with a series", now, forward.Backlog{
+		Deliveries: forward.Waiting{Due: 3, Scheduled: 4}, Replays: forward.Waiting{Due: 1}, Calls: forward.Waiting{Due: 1},
+	})
+	for range 2 {
+		mustFinish(t, s, outcome(one, forward.Delivered))
+		for _, next := range claim(t, s, one.Lane) {
+			if next.Series != "" {
+				one = next
+				continue
+			}
+			if err := s.Release(t.Context(), []forward.Task{next}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	mustFinish(t, s, outcome(one, forward.Delivered))
 	if err := s.Pause(t.Context(), "dest:env_b", "x", now); err != nil {
 		t.Fatal(err)
 	}
