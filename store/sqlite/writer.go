@@ -32,7 +32,7 @@ const (
 
 // moment is how long more may gather after a transaction of n writes.
 func moment(n int) time.Duration {
-	return min(mostMoment, max(0, time.Duration(n-manyWrites))*eachWrite)
+	return min(mostMoment, time.Duration(max(0, n-manyWrites)*int(eachWrite)))
 }
 
 // write runs f in a transaction and returns when that is durable. Writes that
