@@ -8,16 +8,19 @@ import (
 func FuzzRedact(f *testing.F) {
 	f.Add("you sent Bearer abc/def<>&", "Bearer abc/def<>&", 16)
 	f.Add("aaaaaaaaaaaaaaaaaaaaaaa", "aaaaaaa", 9)
+	f.Add("the secret is [redacted] or redacted", "redacted", 30)
 	f.Add("", "secret", 0)
 	f.Fuzz(func(t *testing.T, text, secret string, limit int) {
 		limit = min(max(limit, 0), 1<<16)
-		if len(secret) < leastSecret || strings.ContainsAny(secret, redacted) {
-			t.Skip() // what stands in place of a secret could be part of one
+		if len(secret) < leastSecret {
+			return // too short for a secret
 		}
 		s := secretsOf(Settings{HeaderValue: secret})
 		got := s.redact(text, limit)
-		if strings.Contains(got, secret) {
-			t.Errorf("%q is in %q", secret, got)
+		for piece := range strings.SplitSeq(got, redacted) { // what stands in place of a secret could be part of one
+			if strings.Contains(piece, secret) {
+				t.Errorf("%q is in %q", secret, got)
+			}
 		}
 		if !strings.Contains(got, redacted) && !strings.HasPrefix(text, got) {
 			t.Errorf("%q became %q", text, got)

@@ -83,6 +83,13 @@ func (m *memory) enter(ctx context.Context, method string) error {
 	return nil
 }
 
+// failing sets fail while others use the store.
+func (m *memory) failing(fail func(method string) error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.fail = fail
+}
+
 func (m *memory) held(t forward.Task) *memoryTask {
 	have := m.tasks[t.ID]
 	if have == nil || have.Lease == 0 || have.Lease != t.Lease {

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -205,10 +206,9 @@ func (discard) WriteHeader(int)             {}
 func TestMetricsNameNobody(t *testing.T) {
 	t.Parallel()
 	reader, provider := meters()
-	n := 0
+	var n atomic.Int64
 	r := &receiver{answer: func(int, trigger.Event) (int, http.Header) {
-		n++
-		return 100 + n, nil // every status, also those that there are not
+		return 100 + int(n.Add(1)), nil // every status, also those that there are not
 	}}
 	s := settings("*")
 	s.URL = "https://receiver.example/events"
@@ -344,12 +344,12 @@ func TestMetricsOfTheQueue(t *testing.T) {
 		synctest.Wait()
 
 		// A store that does not answer is not guessed at.
-		m.fail = func(method string) error {
+		m.failing(func(method string) error {
 			if method == "Backlog" {
 				return errors.New("away")
 			}
 			return nil
-		}
+		})
 		pass(20 * time.Second)
 		for series := range counted(collect(t, reader), "interactor.queue.oldest", "interactor.queue.depth") {
 			if !strings.HasSuffix(series, " held") {
