@@ -12,8 +12,8 @@ import (
 // engine is what lives as long as one Run: lanes, workers, and who looks after
 // the store.
 type engine struct {
+	began  time.Time // by the monotonic clock, whatever Config.Now says
 	f      *Forwarder
-	began  time.Time
 	work   context.Context //nolint:containedctx // of tries; outlives Run's by DrainTimeout, and ends with the engine
 	stop   context.CancelCauseFunc
 	wakeup chan struct{}
@@ -56,7 +56,7 @@ const patience = time.Minute
 
 func newEngine(work context.Context, f *Forwarder, stop context.CancelCauseFunc) *engine {
 	e := &engine{
-		f: f, began: f.now(), work: work, stop: stop,
+		f: f, began: time.Now(), work: work, stop: stop,
 		wakeup: make(chan struct{}, 1), idle: make(chan struct{}),
 		lanes: make(map[string]*lane), failing: make(map[string]time.Time), ended: make(map[string]time.Time), trying: make(map[*worker]struct{}),
 		sends: pool{limit: f.limits.InFlight, now: f.now}, calls: pool{limit: f.limits.Calls, now: f.now},

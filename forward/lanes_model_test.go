@@ -445,7 +445,7 @@ func (l *laneModel) end(h happening, start, began time.Time) (pauses bool) {
 	pauses = h.code == 410
 	if l.failing.IsZero() {
 		l.failing = start
-	} else if after > 0 && start.Sub(l.failing) >= after && start.Sub(began) >= min(time.Hour, after) {
+	} else if after > 0 && start.Sub(l.failing) >= after && h.at.Sub(began) >= min(time.Hour, after) {
 		pauses = true
 	}
 	if !pauses || l.paused {

@@ -113,6 +113,36 @@ func TestPausedAfterFailuresOnly(t *testing.T) {
 }
 
 // Each of these is a reason not to pause.
+func TestAClockThatJumpsPausesNothing(t *testing.T) {
+	t.Parallel()
+	var offset atomic.Int64
+	r := &receiver{answer: func(int, trigger.Event) (int, http.Header) { return 500, nil }}
+	s := settings("*")
+	for range 40 {
+		s.Retry = append(s.Retry, time.Minute)
+	}
+	cfg := forward.Config{
+		Directory: two(s, settings("*")),
+		Now:       func() time.Time { return time.Now().Add(time.Duration(offset.Load())) },
+	}
+	bubble(t, r, cfg, func(t *testing.T, f *forward.Forwarder) {
+		stop := running(t, f)
+		publish(t, f, "", 3)
+		pass(5 * time.Minute)
+		offset.Store(int64(365 * 24 * time.Hour))
+		pass(5 * time.Minute)
+		stop() // what the store says is as wrong
+		running(t, f)
+		pass(5 * time.Minute)
+		if _, since, err := f.Paused(t.Context(), "env_A"); err != nil || !since.IsZero() {
+			t.Errorf("after a quarter of an hour of failures it is paused since %v, %v", since, err)
+		}
+		if n := len(r.deliveries()); n < 6 {
+			t.Errorf("%d tries were made", n)
+		}
+	})
+}
+
 func TestNotPausedAfterFailures(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {

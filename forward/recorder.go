@@ -37,8 +37,9 @@ type done struct {
 	lost bool // its lease
 }
 
-// pauseGrace is how long Run has to have run before it pauses a destination: the
-// failures are to be the receiver's, not those of a process that was away.
+// pauseGrace is how long Run has to have run, by the monotonic clock, before it
+// pauses a destination: the failures are to be the receiver's, not those of a
+// process that was away or of a clock that has jumped.
 const pauseGrace = time.Hour
 
 // maxRecord is how many outcomes one call holds at most.
@@ -168,7 +169,7 @@ func (e *engine) transitions(batch []done) {
 		switch {
 		case g.failing.IsZero():
 			g.failing, o.Failing = at, at
-		case o.Pause == "" && d.pauseAfter > 0 && at.Sub(g.failing) >= d.pauseAfter && at.Sub(e.began) >= min(d.pauseAfter, pauseGrace):
+		case o.Pause == "" && d.pauseAfter > 0 && at.Sub(g.failing) >= d.pauseAfter && time.Since(e.began) >= min(d.pauseAfter, pauseGrace):
 			o.Pause = fmt.Sprintf("every try has failed since %s", g.failing.UTC().Format(time.RFC3339))
 			d.tell(e.f.news(DestinationPaused, o.Task, *o), *d.settings)
 		}
