@@ -163,7 +163,7 @@ func (e *engine) look(ctx context.Context) time.Duration {
 	now := e.f.now()
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if !e.lookAt.After(now) {
+	if !e.lookAt.After(now) || e.lookAt.Sub(now) > sweepEvery { // a clock that was set back must not make it late
 		limit := lookLanes
 		for _, l := range e.lanes {
 			if l.blocked || l.gate.shut() || l.idle(now) {
@@ -219,11 +219,20 @@ func (e *engine) seen(lanes []LaneDue, now time.Time) {
 	}
 }
 
+// mostRest is longer than anything makes a lane rest.
+func (f *Forwarder) mostRest() time.Duration {
+	return 2 * max(f.limits.MaxRetryAfter, breakMost, settingsRest)
+}
+
 // forget removes lanes without work, and memory that those that stay do not use.
 // e.mu is held.
 func (e *engine) forget(now time.Time) {
 	for name, l := range e.lanes {
 		g := l.gate
+		if g.rest.Sub(now) > e.f.mostRest() { // the clock was set back
+			g.rest = now
+			g.pool.wait(g, now)
+		}
 		switch {
 		case l == g.main && g.idle(now):
 			delete(e.lanes, name)

@@ -143,6 +143,41 @@ func TestAClockThatJumpsPausesNothing(t *testing.T) {
 	})
 }
 
+// What was planned on a clock that was ahead does not keep what is due now waiting.
+func TestAClockThatIsSetBack(t *testing.T) {
+	t.Parallel()
+	var offset atomic.Int64
+	offset.Store(int64(365 * 24 * time.Hour))
+	var calm atomic.Bool
+	r := &receiver{answer: func(int, trigger.Event) (int, http.Header) {
+		if calm.Load() {
+			return 200, nil
+		}
+		return 503, http.Header{"Retry-After": {"3600"}}
+	}}
+	cfg := forward.Config{
+		Directory: two(settings("*"), settings("*")),
+		Now:       func() time.Time { return time.Now().Add(time.Duration(offset.Load())).Round(0) },
+	}
+	bubble(t, r, cfg, func(t *testing.T, f *forward.Forwarder) {
+		running(t, f)
+		publish(t, f, "", 1)
+		pass(time.Minute) // its destination rests for an hour, a year ahead
+		offset.Store(0)
+		calm.Store(true)
+		publish(t, f, "", 1)
+		pass(2 * time.Minute)
+		if n := len(r.deliveries()); n != 2 {
+			t.Errorf("%d tries, want 2: what is due now does not wait for a year", n)
+		}
+		offset.Store(int64(400 * 24 * time.Hour)) // nobody tells the timers
+		pass(2 * time.Minute)
+		if n := len(r.deliveries()); n != 3 {
+			t.Errorf("%d tries, want 3: the first one is due at last", n)
+		}
+	})
+}
+
 func TestNotPausedAfterFailures(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {
