@@ -36,6 +36,10 @@ func (f *Forwarder) appendSince(ctx context.Context, b Batch, turn int64) (err e
 	if offer.e != nil {
 		f.putBack(context.WithoutCancel(ctx), offer.settle(b.Tasks, stored, err))
 	}
+	if offer.e != f.engine.Load() {
+		// A Run that began meanwhile may have looked into the store before the commit.
+		f.Wake()
+	}
 	if err == nil {
 		missing := deliveries(b.Tasks) - deliveries(stored)
 		if missing > 0 {
