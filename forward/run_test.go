@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -155,6 +156,30 @@ func TestCommitWhileRunEnds(t *testing.T) {
 		synctest.Wait()
 		if n := len(r.deliveries()); n != 2 {
 			t.Errorf("%d deliveries, want 2", n)
+		}
+	})
+}
+
+// An event whose commit ends after a Run that began meanwhile has looked into
+// the store is delivered at once all the same.
+func TestEventStoredWhileRunBegins(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r, m := &receiver{}, newMemory()
+		f := build(t, forward.Config{Store: m, Directory: two(settings("*"), settings("*")), Transport: r})
+		var once sync.Once
+		m.wait = func(method string) {
+			if method == "Append" {
+				once.Do(func() {
+					running(t, f)
+					pass(time.Second)
+				})
+			}
+		}
+		publish(t, f, "", 1)
+		pass(time.Second)
+		if n := len(r.deliveries()); n != 1 {
+			t.Errorf("%d deliveries a second after the commit, want 1", n)
 		}
 	})
 }
