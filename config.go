@@ -113,6 +113,7 @@ type Config struct {
 	// with, for installations with one of their own; add it to
 	// x509.SystemCertPool. Defaults to those of the system.
 	RootCAs *x509.CertPool
+
 	// TracerProvider makes spans of provider requests, commits and deliveries;
 	// receivers get a traceparent. Defaults to none; otel.GetTracerProvider() is the
 	// program's global one.

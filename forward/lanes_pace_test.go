@@ -139,8 +139,9 @@ func TestWindowShrinks(t *testing.T) {
 		pass(3 * time.Second)
 		peak()
 		pass(time.Second)
-		// One more is tried each round trip, and its setback is seen a round trip
-		// later, when the next one may have begun.
+		// The window grows by one a round trip. When it comes to 17, the try that is
+		// one too many begins, and is answered a round trip later: till then up to 17
+		// others succeed, and it may come to 18, but not to 19.
 		if n := peak(); n > 18 {
 			t.Errorf("%d are in flight at a destination that can take 16", n)
 		}

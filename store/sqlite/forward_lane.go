@@ -96,10 +96,10 @@ func (s *Store) joinSeries(c *conn, t *forward.Task, later bool) error {
 	if err != nil {
 		return err
 	}
-	st := c.sql(`INSERT INTO task (id, kind, lane, event, later, replay, tries, series, turn, lease, due)
-		VALUES (?, 'deliver', ?, ?, ?, ?, ?, ?, ?, ?, ?)`).
+	st := c.sql(`INSERT INTO task (id, kind, lane, event, later, replay, tries, trace, job, series, turn, lease, due)
+		VALUES (?, 'deliver', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`).
 		text(t.ID).text(t.Lane).text(t.Event.ID).bool(later).bool(t.Replay).int(int64(t.Tries)).
-		text(t.Series).int(s.nextLease()) // it grows for ever, also when the clock is put back
+		text(t.Trace).text(t.Job).text(t.Series).int(s.nextLease()) // it grows for ever, also when the clock is put back
 	if waits {
 		t.Lease = 0
 		st.int(0).blob(nil)

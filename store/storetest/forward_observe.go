@@ -112,4 +112,18 @@ func traced(t *testing.T, s Forwarding) {
 	if got := claimOne(t, s, "conn:conn_a"); got.Trace != trace {
 		t.Errorf("of an expand task: trace %q, want %q", got.Trace, trace)
 	}
+
+	// Also of one that waits for another of its series.
+	in := func(n *forward.NewEvent) { n.Event.Environment = "env_b" }
+	first, second := deliver(newEvent(in)), deliver(newEvent(in))
+	b := forward.Batch{}
+	for _, task := range []*forward.Task{&first, &second} {
+		task.Series, task.Trace, task.Lease = "a", trace, 1
+		b.Events = append(b.Events, forward.NewEvent{Event: task.Event, ReceivedAt: epoch()})
+		b.Tasks = append(b.Tasks, *task)
+	}
+	mustFinish(t, s, outcome(mustAppend(t, s, b)[0], forward.Delivered))
+	if got := claimOne(t, s, "dest:env_b"); got.ID != second.ID || got.Trace != trace {
+		t.Errorf("of the next one of a series: %s with trace %q, want %s with %q", got.ID, got.Trace, second.ID, trace)
+	}
 }
