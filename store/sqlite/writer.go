@@ -17,9 +17,8 @@ const (
 	maxBatchBytes  = 8 << 20
 )
 
-// linger is how long a patient write waits for others to share its fsync with.
-// At a few hundred events a second most of them then cost one fsync and not two.
-const linger = 2 * time.Millisecond
+// linger is how long a patient write waits for others to share its commit with.
+const linger = 5 * time.Millisecond
 
 // A transaction of many writes is followed by a moment in which more gather: who
 // shares the store with so many waits for them anyway, and what a commit costs by
@@ -51,7 +50,7 @@ func (s *Store) write(ctx context.Context, f func(*conn) error) error {
 }
 
 // writePatient is write for something of about that many bytes that nobody waits
-// for: it begins no transaction of its own before linger has passed.
+// for: it is part of no transaction before linger has passed.
 func (s *Store) writePatient(ctx context.Context, bytes int, f func(*conn) error) error {
 	return s.enqueue(ctx, pendingWrite{run: f, bytes: bytes, patient: true}, nil)
 }
@@ -107,17 +106,42 @@ type pendingWrite struct {
 	err        error
 	done       chan error
 	prev, next *pendingWrite
-	queued     bool
+	in         *writes // nil: it does not wait any more
 }
 
-// queue holds the writes that wait, oldest first. It is as long as there are
-// callers waiting.
+// writes is a list, oldest first.
+type writes struct{ head, tail *pendingWrite }
+
+func (l *writes) push(p *pendingWrite) {
+	p.prev, p.next, p.in = l.tail, nil, l
+	if l.tail == nil {
+		l.head = p
+	} else {
+		l.tail.next = p
+	}
+	l.tail = p
+}
+
+func (l *writes) remove(p *pendingWrite) {
+	if p.prev == nil {
+		l.head = p.next
+	} else {
+		p.prev.next = p.next
+	}
+	if p.next == nil {
+		l.tail = p.prev
+	} else {
+		p.next.prev = p.prev
+	}
+	p.prev, p.next, p.in = nil, nil, nil
+}
+
+// queue holds the writes that wait. It is as long as there are callers waiting.
 type queue struct {
 	mu      sync.Mutex
 	filled  sync.Cond
-	head    *pendingWrite
-	tail    *pendingWrite
-	hurry   int         // how many of them are not patient
+	hurried writes
+	patient writes
 	ripe    bool        // the patient ones have waited for long enough
 	timer   *time.Timer // makes them ripe; nil before the first of them
 	armed   bool        // it runs: so it does, or they are ripe, while one waits
@@ -132,18 +156,14 @@ func (q *queue) push(p *pendingWrite) error {
 	if q.closed != nil {
 		return q.closed
 	}
-	p.prev, p.next, p.queued = q.tail, nil, true
-	if q.tail == nil {
-		q.head = p
-	} else {
-		q.tail.next = p
-	}
-	q.tail = p
-	switch {
-	case !p.patient:
-		q.hurry++
+	if !p.patient {
+		q.hurried.push(p)
 		q.filled.Signal()
-	case q.armed:
+		return nil
+	}
+	q.patient.push(p)
+	switch {
+	case q.armed || q.ripe:
 	case q.timer == nil:
 		q.timer, q.armed = time.AfterFunc(linger, q.ripen), true
 	default:
@@ -158,7 +178,7 @@ func (q *queue) push(p *pendingWrite) error {
 func (q *queue) ripen() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.armed = false; q.head != nil {
+	if q.armed = false; q.patient.head != nil {
 		q.ripe = true
 		q.filled.Signal()
 	}
@@ -168,30 +188,11 @@ func (q *queue) ripen() {
 func (q *queue) remove(p *pendingWrite) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.unlink(p)
-}
-
-func (q *queue) unlink(p *pendingWrite) bool {
-	if !p.queued {
+	if p.in == nil {
 		return false
 	}
-	if p.prev == nil {
-		q.head = p.next
-	} else {
-		p.prev.next = p.next
-	}
-	if p.next == nil {
-		q.tail = p.prev
-	} else {
-		p.next.prev = p.prev
-	}
-	p.prev, p.next, p.queued = nil, nil, false
-	if !p.patient {
-		q.hurry--
-	}
-	if q.head == nil {
-		q.ripe = false
-	}
+	p.in.remove(p)
+	q.ripe = q.ripe && q.patient.head != nil
 	return true
 }
 
@@ -219,21 +220,32 @@ func (q *queue) wake() {
 
 // take waits for writes and moves them to batch. It returns none when the queue
 // was closed and is empty.
+//
+// Patient ones come along only when they are ripe, although each of them could
+// share the next commit: then it would be a larger one, for which those wait who
+// are in a hurry.
 func (q *queue) take(batch []*pendingWrite) []*pendingWrite {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for q.closed == nil && (q.resting || q.head == nil || q.hurry == 0 && !q.ripe) {
+	for q.closed == nil && (q.resting || q.hurried.head == nil && !q.ripe) {
 		q.filled.Wait()
 	}
 	bytes := 0
-	for q.head != nil && len(batch) < maxBatchWrites {
-		p := q.head
-		if bytes += p.bytes; bytes > maxBatchBytes && len(batch) > 0 {
-			break
+	from := func(l *writes) {
+		for l.head != nil && len(batch) < maxBatchWrites {
+			p := l.head
+			if bytes += p.bytes; bytes > maxBatchBytes && len(batch) > 0 {
+				return
+			}
+			l.remove(p)
+			batch = append(batch, p)
 		}
-		q.unlink(p)
-		batch = append(batch, p)
 	}
+	if q.ripe || q.closed != nil {
+		from(&q.patient)
+	}
+	from(&q.hurried)
+	q.ripe = q.ripe && q.patient.head != nil
 	return batch
 }
 

@@ -70,8 +70,10 @@ func queued(t *testing.T, s *Store, n int) {
 		s.queue.mu.Lock()
 		defer s.queue.mu.Unlock()
 		got := 0
-		for p := s.queue.head; p != nil; p = p.next {
-			got++
+		for _, l := range []writes{s.queue.hurried, s.queue.patient} {
+			for p := l.head; p != nil; p = p.next {
+				got++
+			}
 		}
 		return got == n
 	})
@@ -429,32 +431,67 @@ func patient(t *testing.T, s *Store, name string) error {
 	return s.writePatient(t.Context(), 0, mark(name))
 }
 
-func TestAPatientWriteSharesACommit(t *testing.T) {
+func TestPatientWritesShareACommit(t *testing.T) {
 	t.Parallel()
 	s := openTest(t, filepath.Join(t.TempDir(), "store.db"))
-	for range 20 { // a busy machine may let some of them go alone
-		before := s.Stats()
-		var wg sync.WaitGroup
-		name := fmt.Sprint(before.Writes)
+	release := hold(t, s)
+	before := s.Stats()
+	var wg sync.WaitGroup
+	for i := range 5 {
 		wg.Go(func() {
-			if err := patient(t, s, "patient "+name); err != nil {
+			if err := patient(t, s, fmt.Sprint(i)); err != nil {
 				t.Error(err)
 			}
 		})
-		eventually(t, func() bool {
-			s.queue.mu.Lock()
-			defer s.queue.mu.Unlock()
-			return s.queue.head != nil || s.writes.Load() > before.Writes
-		})
-		if err := s.write(t.Context(), mark("hurry "+name)); err != nil {
+	}
+	queued(t, s, 5)
+	release()
+	wg.Wait()
+	if got := s.Stats(); got.Commits != before.Commits+1 {
+		t.Errorf("they took %d commits", got.Commits-before.Commits)
+	}
+}
+
+// Who is in a hurry does not wait for a larger commit than needed; who was patient
+// for long enough comes before those.
+func TestQueueOfPatientWrites(t *testing.T) {
+	t.Parallel()
+	q := &queue{armed: true} // no timer: the test calls ripen
+	q.filled.L = &q.mu
+	add := func(name string, patient bool) {
+		t.Helper()
+		if err := q.push(&pendingWrite{err: errors.New(name), patient: patient}); err != nil {
 			t.Fatal(err)
 		}
-		wg.Wait()
-		if s.Stats().Commits == before.Commits+1 {
-			return
+	}
+	take := func() string {
+		var names []string
+		for _, p := range q.take(nil) {
+			names = append(names, p.err.Error())
+		}
+		return strings.Join(names, " ")
+	}
+	want := func(got, want string) {
+		t.Helper()
+		if got != want {
+			t.Fatalf("%q was taken, want %q", got, want)
 		}
 	}
-	t.Error("a patient write never shared the commit of one that came after it")
+	add("p1", true)
+	add("h1", false)
+	add("p2", true)
+	want(take(), "h1")
+	q.ripen()
+	add("h2", false)
+	add("p3", true)
+	want(take(), "p1 p2 p3 h2")
+	q.armed = true
+	add("p4", true)
+	add("h3", false)
+	want(take(), "h3")
+	q.close(ErrClosed)
+	want(take(), "p4")
+	want(take(), "")
 }
 
 func TestAPatientWriteDoesNotWaitForEver(t *testing.T) {
