@@ -1,7 +1,7 @@
 // Command bench measures what forwarding costs, by ratios: the same load goes, in
 // turns, to three servers on the same machine.
 //
-//	go run ./bench                       # everything, about 12 minutes
+//	go run ./bench                       # everything, about 9 minutes
 //	go run ./bench -quick                # shows that it works, not how fast it is
 //	go run ./bench -scenario steady,tls -markdown -json numbers.json
 //	go run ./bench -check                # exit status 1: over budget, 2: not judged
