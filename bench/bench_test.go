@@ -90,6 +90,32 @@ func TestEverythingArrives(t *testing.T) {
 	}
 }
 
+func TestParseStatus(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		in     string
+		status int
+		whole  bool
+		ok     bool
+	}{
+		{"", 0, false, true},
+		{"HTTP/1.1 202 Accep", 0, false, true},
+		{"HTTP/1.1 202 Accepted\r\ncontent-length: 3\r\n\r\nab", 202, false, true},
+		{"HTTP/1.1 202 Accepted\r\ncontent-length: 3\r\n\r\nabc", 202, true, true},
+		{"HTTP/1.1 202 Accepted\r\nContent-Length: 3\r\n\r\nabcd", 0, false, false},
+		{"HTTP/1.1 204 No Content\r\nDate: today\r\n\r\n", 204, true, true},
+		{"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n", 503, true, true},
+		{"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", 0, false, false},
+		{"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n", 0, false, false},
+		{"garbage\r\n\r\n", 0, false, false},
+	} {
+		status, whole, err := parseStatus([]byte(row.in))
+		if whole != row.whole || (err == nil) != row.ok || row.ok && row.whole && status != row.status {
+			t.Errorf("%q: %d, %v, %v", row.in, status, whole, err)
+		}
+	}
+}
+
 // Numbers of a store that does not sync are void.
 func TestMeasurementWithoutFsyncIsRefused(t *testing.T) {
 	t.Parallel()

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -83,7 +82,8 @@ func runGenerator(ctx context.Context, p *parent) error {
 type generator struct {
 	cfg     generatorConfig
 	board   *board
-	senders []*sender
+	senders []*sender // of a closed loop
+	paced   *paced    // at a fixed rate; nil before the first time
 
 	order   load
 	next    atomic.Int64
@@ -102,27 +102,11 @@ func (g *generator) run(ctx context.Context, order load) sent {
 	cpu := processCPU()
 	start := time.Now()
 	var late time.Duration
-	var wg sync.WaitGroup
-	work := make(chan int, 1<<16)
-	for _, s := range g.senders {
-		wg.Go(func() {
-			if order.Rate > 0 {
-				for i := range work {
-					s.send(ctx, order.First+i)
-				}
-				return
-			}
-			for i, ok := g.take(start); ok; i, ok = g.take(start) {
-				g.board.intended[order.First+i].Store(time.Now().UnixNano())
-				s.send(ctx, order.First+i)
-			}
-		})
-	}
 	if order.Rate > 0 {
-		late = g.pace(work)
+		late = g.pace()
+	} else {
+		g.loop(ctx, start)
 	}
-	close(work)
-	wg.Wait()
 	out := sent{
 		Count: min(int(g.next.Load()), order.Count), Refused: int(g.refused.Load()), Start: start.UnixNano(), Elapsed: time.Since(start), Late: late,
 		CPU: processCPU() - cpu, Aside: int(g.board.cell[cellAside].Load() - aside),
@@ -131,6 +115,37 @@ func (g *generator) run(ctx context.Context, order load) sent {
 		out.Error = *text
 	}
 	return out
+}
+
+// loop is a closed loop on each connection.
+func (g *generator) loop(ctx context.Context, start time.Time) {
+	var wg sync.WaitGroup
+	for _, s := range g.senders {
+		wg.Go(func() {
+			for i, ok := g.take(start); ok; i, ok = g.take(start) {
+				g.board.intended[g.order.First+i].Store(time.Now().UnixNano())
+				s.send(ctx, g.order.First+i)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// pace sends at a fixed rate.
+func (g *generator) pace() time.Duration {
+	if g.paced == nil {
+		p, err := newPaced(g)
+		if err != nil {
+			g.refuse(err)
+			return 0
+		}
+		g.paced = p
+	}
+	late, err := g.paced.run()
+	if err != nil {
+		g.refuse(err)
+	}
+	return late
 }
 
 // take returns the number of the next event of a closed loop, when the window
@@ -157,35 +172,6 @@ func (g *generator) take(start time.Time) (int, bool) {
 	return n, true
 }
 
-// pace hands out events at fixed times, whatever has become of those before: what
-// has to wait for a connection counts from the time at which it was to be sent.
-// The runtime's timers are a millisecond apart, so a thread of its own sleeps.
-func (g *generator) pace(work chan<- int) time.Duration {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0) // without it 50 µs late
-	// Where that is allowed, before whatever keeps the processors busy.
-	if unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), -10) == nil {
-		defer func() { _ = unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), 0) }()
-	}
-	late := make([]time.Duration, 0, g.order.Count)
-	start := time.Now()
-	for i := range g.order.Count {
-		due := start.Add(time.Duration(float64(i) / g.order.Rate * float64(time.Second)))
-		wait := time.Until(due)
-		for wait > 0 {
-			pause(wait)
-			wait = time.Until(due)
-		}
-		late = append(late, -wait)
-		g.board.intended[g.order.First+i].Store(due.UnixNano())
-		g.count(g.order.First + i)
-		g.next.Add(1)
-		work <- i
-	}
-	return quantile(late, 0.99)
-}
-
 // pause sleeps in the kernel.
 func pause(d time.Duration) {
 	ts := unix.NsecToTimespec(int64(d))
@@ -205,16 +191,26 @@ type sender struct {
 
 // send sends one event and notes when its answer has come.
 func (s *sender) send(ctx context.Context, seq int) {
-	g := s.g
 	status, err := s.exchange(ctx, seq)
-	if err == nil && status/100 == 2 {
-		g.board.acked[seq].Store(time.Now().UnixNano())
-		g.board.cell[cellAcked].Add(1)
+	if err != nil {
+		s.g.refuse(err)
 		return
 	}
-	if err == nil {
-		err = fmt.Errorf("status %d", status)
+	s.g.answered(seq, status)
+}
+
+// answered notes when an answer has come.
+func (g *generator) answered(seq, status int) {
+	if status/100 != 2 {
+		g.refuse(fmt.Errorf("status %d", status))
+		return
 	}
+	g.board.acked[seq].Store(time.Now().UnixNano())
+	g.board.cell[cellAcked].Add(1)
+}
+
+// refuse notes an event that was not acknowledged.
+func (g *generator) refuse(err error) {
 	text := err.Error()
 	g.failure.CompareAndSwap(nil, &text)
 	g.refused.Add(1)
