@@ -95,8 +95,9 @@ type Config struct {
 	ProductName string
 
 	// Notify is called for what an operator should know, such as
-	// forward.DestinationPaused. It must return quickly. To have news forwarded
-	// too, add their names to a trigger list.
+	// forward.DestinationPaused, auth.HasExpired or subscription.Failed. It must
+	// return quickly. After a crash it may be called again for what it was called for
+	// just before. To have news forwarded too, add their names to a trigger list.
 	Notify func(ctx context.Context, ev trigger.Event)
 
 	// AllowPrivateNetworks lets forwarding URLs, and the addresses of self-hosted

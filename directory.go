@@ -223,7 +223,11 @@ var _ forward.Locator = (*directory)(nil)
 
 // Deployment implements [forward.Locator].
 func (d *directory) Deployment(ctx context.Context, environment string) (string, error) {
-	return d.deploymentOf(ctx, environment)
+	id, err := d.deploymentOf(ctx, environment)
+	if errors.Is(err, deployment.ErrNotFound) {
+		return "", fmt.Errorf("%w: %s", forward.ErrEnvironmentGone, environment)
+	}
+	return id, err
 }
 
 // alive returns the first Subscription whose Connection has not ended, with it.

@@ -41,9 +41,12 @@ type Interactor struct {
 	running  atomic.Bool
 }
 
+// roomNews are the names of news that rooms beside forward have.
+func roomNews() []string { return append(auth.News(), subscription.News()...) }
+
 // checkForwarding reports everything that this installation cannot do of settings.
 func checkForwarding(reg *connector.Registry, cfg *Config, s forward.Settings) error {
-	err := s.Check(reg, cfg.AllowPrivateNetworks, subscription.Gap)
+	err := s.Check(reg, cfg.AllowPrivateNetworks, roomNews()...)
 	var wrong forward.Problems
 	if err != nil && !errors.As(err, &wrong) {
 		return err
@@ -96,6 +99,7 @@ func New(cfg Config) (*Interactor, error) {
 		ProductName: cfg.ProductName,
 		App:         cfg.App, Confirm: cfg.Confirm, Scopes: in.scopes,
 		Changed:    func(string) { in.Subscriptions.Wake() },
+		Told:       func() { in.Forwarder.WakeNews() },
 		HTTPClient: cfg.HTTPClient, Logger: cfg.Logger, Now: cfg.Now,
 	})
 	if err != nil {
@@ -105,6 +109,7 @@ func New(cfg Config) (*Interactor, error) {
 		Store: cfg.Store, Registry: reg, Connections: connections{in.Auth}, Keeper: keeper,
 		PublicURL: cfg.PublicURL, Wanted: in.wanted,
 		PollDue: func() { in.Forwarder.Wake() },
+		Told:    func() { in.Forwarder.WakeNews() },
 		Logger:  cfg.Logger, Now: cfg.Now,
 	})
 	if err != nil {
@@ -114,6 +119,7 @@ func New(cfg Config) (*Interactor, error) {
 		Store: cfg.Store, Registry: reg, Keeper: keeper,
 		PublicURL: cfg.PublicURL, DefaultEnvironment: defaultEnvironment,
 		Directory: in.directory(),
+		News:      roomNews(),
 		OnEvent:   cfg.OnEvent, Notify: cfg.Notify, SealPayloads: cfg.SealPayloads,
 		AllowPrivateNetworks: cfg.AllowPrivateNetworks, Proxy: cfg.Proxy, RootCAs: cfg.RootCAs, Limits: cfg.Limits,
 		TracerProvider: cfg.TracerProvider, MeterProvider: cfg.MeterProvider,

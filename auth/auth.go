@@ -60,6 +60,10 @@ type Config struct {
 	// tells them what to do is in that commit. It must return quickly. Optional.
 	Changed func(connection string)
 
+	// Told is called after a commit that has news beside it. It must return quickly.
+	// Optional.
+	Told func()
+
 	// HTTPClient makes the calls to providers; its Transport must refuse addresses
 	// that nobody may reach. Defaults to one with a 30 s timeout and no such guard.
 	HTTPClient *http.Client
@@ -124,6 +128,9 @@ func New(cfg Config) (*Authorizer, error) {
 	}
 	if cfg.Changed == nil {
 		cfg.Changed = func(string) {}
+	}
+	if cfg.Told == nil {
+		cfg.Told = func() {}
 	}
 	if cfg.Scopes == nil {
 		cfg.Scopes = func(context.Context, string, string) ([]string, error) { return nil, nil }

@@ -131,6 +131,7 @@ func (a *Authorizer) save(ctx context.Context, before, after Record, ticket stri
 	if changed {
 		w.Dirty = a.now()
 	}
+	w.News = a.news(before, after)
 	version, err := a.cfg.Store.SaveConnection(ctx, w)
 	if err != nil {
 		return before, fmt.Errorf("auth: save connection %s: %w", after.ID, err)
@@ -138,6 +139,9 @@ func (a *Authorizer) save(ctx context.Context, before, after Record, ticket stri
 	after.Version = version
 	if changed {
 		a.cfg.Changed(after.ID)
+	}
+	if len(w.News) > 0 {
+		a.cfg.Told()
 	}
 	return after, nil
 }

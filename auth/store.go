@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/interactorhq/interactor/trigger"
 )
 
 // Store is what this room keeps. Package store/storetest states its rules in
@@ -114,6 +116,9 @@ type Write struct {
 
 	// Routes says that the keys of Record.Identities replace the former ones.
 	Routes bool
+
+	// News are to be told once the commit is durable: [forward.Outbox] has them.
+	News []trigger.Event
 
 	// Ticket, if not empty, is the ID of a State that is removed in the same
 	// commit. Without such a State nothing is stored: [ErrState].

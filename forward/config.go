@@ -98,8 +98,12 @@ type Config struct {
 	SealPayloads bool
 
 	// Notify is called for what an operator should know, such as
-	// [DestinationPaused]. It must return quickly.
+	// [DestinationPaused]. It must return quickly. After a crash it may be called
+	// again for what it was called for just before.
 	Notify func(ctx context.Context, ev trigger.Event)
+
+	// News are the names of what other rooms put into the store's [Outbox]. Optional.
+	News []string
 
 	// TracerProvider makes spans of requests, commits and tries, in one trace from
 	// the provider's request to the receiver, which gets a traceparent. Defaults to
@@ -249,7 +253,7 @@ func New(cfg Config) (*Forwarder, error) {
 		cfg: cfg, limits: cfg.Limits, store: cfg.Store, registry: registry, directory: directory,
 		log: cfg.Logger, now: cfg.Now, origin: origin, prefix: prefix, routes: newRoutes(cfg),
 		tracing: newTracing(cfg.TracerProvider), meters: meters,
-		replaysWake: make(chan struct{}, 1),
+		replaysWake: make(chan struct{}, 1), newsWake: make(chan struct{}, 1),
 	}
 	f.locator, _ = directory.(Locator)
 	f.erasing.init()

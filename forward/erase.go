@@ -113,7 +113,7 @@ func (f *Forwarder) erase(ctx context.Context, order Erasure) (removed int, err 
 // triggers are the names that dedupe keys of Connections are made of, beside
 // those of the events that are there.
 func (f *Forwarder) triggers() []string {
-	names := []string{DeliveryExhausted, DestinationPaused, DestinationRecovered}
+	names := append([]string{DeliveryExhausted, DestinationPaused, DestinationRecovered}, f.cfg.News...)
 	for entry := range f.registry.All() {
 		for _, t := range entry.Triggers {
 			names = append(names, t.Name)

@@ -46,6 +46,7 @@ type Forwarder struct {
 	room    room
 
 	replaysWake chan struct{} // has room for one
+	newsWake    chan struct{} // the same
 
 	doubtMu sync.Mutex
 	doubt   []Task // leased, and not given back because the store failed
@@ -63,6 +64,9 @@ var (
 
 	// ErrNoEnvironment means that an Environment has to be named.
 	ErrNoEnvironment = errors.New("forward: environment is empty: with several tenants every call names one")
+
+	// ErrEnvironmentGone is what a [Locator] says of an Environment that was deleted.
+	ErrEnvironmentGone = errors.New("forward: this environment was deleted")
 )
 
 // SignalScope is given to [Directory.Signal] when an API call was refused for

@@ -28,6 +28,7 @@ type memory struct {
 	lanes   map[string]forward.LaneState
 	erased  []forward.Erasure
 	cursors map[string]string
+	news    []trigger.Event // in order of ID
 
 	laneOf    map[string]string // of each delivery, finished ones too
 	replays   map[string]*forward.ReplayJob
@@ -536,6 +537,31 @@ func (m *memory) PurgeKeys(ctx context.Context, before time.Time, limit int) (n 
 	return n, nil
 }
 
+func (m *memory) WaitingNews(ctx context.Context, limit int) ([]trigger.Event, error) {
+	if err := m.enter(ctx, "WaitingNews"); err != nil {
+		return nil, err
+	}
+	defer m.mu.Unlock()
+	return slices.Clone(m.news[:min(limit, len(m.news))]), nil
+}
+
+// addNews is what another room's commit does.
+func (m *memory) addNews(news ...trigger.Event) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.news = append(m.news, news...)
+	slices.SortFunc(m.news, func(a, b trigger.Event) int { return cmp.Compare(a.ID, b.ID) })
+}
+
+func (m *memory) ForgetNews(ctx context.Context, ids []string) error {
+	if err := m.enter(ctx, "ForgetNews"); err != nil {
+		return err
+	}
+	defer m.mu.Unlock()
+	m.news = slices.DeleteFunc(m.news, func(ev trigger.Event) bool { return slices.Contains(ids, ev.ID) })
+	return nil
+}
+
 func (m *memory) PutErasure(ctx context.Context, e forward.Erasure) error {
 	if err := m.enter(ctx, "PutErasure"); err != nil {
 		return err
@@ -569,6 +595,7 @@ func (m *memory) Erase(ctx context.Context, e forward.Erasure, limit int) (n int
 		return 0, err
 	}
 	defer m.mu.Unlock()
+	m.news = slices.DeleteFunc(m.news, func(ev trigger.Event) bool { return ev.Environment == e.Environment && ev.Account == e.Account })
 	forget := func(connection string) {
 		maps.DeleteFunc(m.keys, func(key string, _ time.Time) bool { return strings.HasPrefix(key, connection+"\x00") })
 	}

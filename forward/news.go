@@ -3,7 +3,9 @@ package forward
 import (
 	"context"
 	"encoding/json"
+	"log/slog"
 	"slices"
+	"strings"
 
 	"github.com/interactorhq/interactor/internal/id"
 	"github.com/interactorhq/interactor/trigger"
@@ -96,6 +98,12 @@ func (f *Forwarder) News(ctx context.Context, ev trigger.Event) error {
 	return f.Publish(ctx, ev)
 }
 
+// good reports whether news of that name are nothing to worry about.
+func good(name string) bool {
+	_, what, _ := strings.Cut(name, ".")
+	return what == "created" || what == "renewed" || what == "recovered"
+}
+
 // notify calls Config.Notify, which must not be able to stop deliveries.
 func (f *Forwarder) notify(ctx context.Context, ev trigger.Event) {
 	var about struct { // not the URL, which may hold a secret
@@ -104,7 +112,11 @@ func (f *Forwarder) notify(ctx context.Context, ev trigger.Event) {
 		Reason       string `json:"reason"`
 	}
 	_ = json.Unmarshal(ev.Payload, &about) // of another form: what it is called says enough
-	f.log.WarnContext(ctx, "news", "name", ev.Trigger, "environment", ev.Environment, "connection", ev.Connection,
+	level := slog.LevelWarn
+	if good(ev.Trigger) {
+		level = slog.LevelInfo
+	}
+	f.log.Log(ctx, level, "news", "name", ev.Trigger, "environment", ev.Environment, "connection", ev.Connection,
 		"event", about.Event, "subscription", about.Subscription, "reason", about.Reason)
 	if f.cfg.Notify == nil {
 		return

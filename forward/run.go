@@ -46,6 +46,7 @@ func (f *Forwarder) Run(ctx context.Context) error {
 	loops.Go(func() { f.meters.watch(life, e) })
 	loops.Go(func() { f.makeRoom(life) })
 	loops.Go(func() { f.runEraser(life) })
+	loops.Go(func() { f.tellNews(life) })
 	f.working.Store(e)
 	defer f.working.Store(nil)
 	f.engine.Store(e)

@@ -16,6 +16,19 @@ type Store interface {
 	Log
 	Retention
 	Replays
+	Outbox
+}
+
+// Outbox holds news that other rooms have put beside a commit of theirs, so that
+// what has happened is told although the program ended right after it.
+type Outbox interface {
+	// WaitingNews returns news that were not told yet, in order of ID, at most
+	// limit. ID, Trigger, Environment, Account, Connection, Time (in milliseconds)
+	// and Payload are set.
+	WaitingNews(ctx context.Context, limit int) ([]trigger.Event, error)
+
+	// ForgetNews removes news: they were told. Those that are not there are no error.
+	ForgetNews(ctx context.Context, ids []string) error
 }
 
 // Queue is the hot path.

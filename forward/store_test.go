@@ -7,6 +7,7 @@ import (
 	"github.com/interactorhq/interactor/forward"
 	"github.com/interactorhq/interactor/internal/id"
 	"github.com/interactorhq/interactor/store/storetest"
+	"github.com/interactorhq/interactor/trigger"
 )
 
 // The Store that these tests run on keeps the rules of the real ones.
@@ -15,7 +16,8 @@ func TestMemoryStore(t *testing.T) {
 	storetest.Forward(t, func(*testing.T) storetest.Forwarding {
 		m := newMemory()
 		return storetest.Forwarding{
-			Store: m,
+			Store:   m,
+			AddNews: func(_ *testing.T, news ...trigger.Event) { m.addNews(news...) },
 			Reopen: func(*testing.T) forward.Store {
 				m.reopen()
 				return m

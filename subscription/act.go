@@ -130,10 +130,11 @@ func (r *Reconciler) create(ctx context.Context, s Subscription) error {
 		return err
 	}
 	first := s.Held.ID == ""
+	s.lost = first && !s.HeldSince.IsZero()
 	p.sub.Held, p.sub.Cursor = s.Held, s.Cursor
 	h, err := p.entry.Subscriber.Subscribe(ctx, p.session, p.sub)
 	if errors.Is(err, connector.ErrGone) && !first {
-		s.Held, p.sub.Held = connector.Held{}, connector.Held{}
+		s.Held, p.sub.Held, s.lost = connector.Held{}, connector.Held{}, true
 		h, err = p.entry.Subscriber.Subscribe(ctx, p.session, p.sub)
 	}
 	if err != nil {
@@ -204,6 +205,7 @@ func (r *Reconciler) renew(ctx context.Context, s Subscription) error {
 func (r *Reconciler) held(ctx context.Context, s Subscription, p parts, h *connector.Held, ask bool) error {
 	now := r.cfg.Now()
 	former, knew, told := s.Held, len(s.Sealed) > 0, false
+	renewed := s.State == Active && h != nil
 	if h != nil {
 		s.Held = *h
 		s.Held.Secret = ""
@@ -220,7 +222,10 @@ func (r *Reconciler) held(ctx context.Context, s Subscription, p parts, h *conne
 		s.RenewAt = now.Add(max(jitter(life/2), time.Second))
 		s.Due = s.RenewAt
 	}
-	var opts SaveOptions
+	if h != nil {
+		s.LastRenewal = now
+	}
+	opts := SaveOptions{News: r.heldNews(&s, renewed)}
 	if ask && p.entry.Expander != nil {
 		opts.Poll = now
 	}
@@ -241,6 +246,9 @@ func (r *Reconciler) held(ctx context.Context, s Subscription, p parts, h *conne
 	if !opts.Poll.IsZero() {
 		r.cfg.PollDue()
 	}
+	if len(opts.News) > 0 {
+		r.cfg.Told()
+	}
 	return nil
 }
 
@@ -257,11 +265,13 @@ func (r *Reconciler) merge(ctx context.Context, s Subscription, opts SaveOptions
 		// its answer.
 		learned := s.Version+1 == stored.Version && !knew && len(stored.Sealed) > 0
 		stored.Held = s.Held
+		stored.HeldSince, stored.LastRenewal, stored.FailureTold = s.HeldSince, s.LastRenewal, s.FailureTold
 		if told {
 			stored.Sealed = s.Sealed
 		}
 		switch {
 		case stored.State == Removing:
+			opts.News = nil
 		case learned:
 			stored.LastError, stored.Tries = "", 0
 			stored.State, stored.Due, stored.RenewAt = s.State, s.Due, s.RenewAt
@@ -285,13 +295,16 @@ func (r *Reconciler) failed(ctx context.Context, s Subscription, cause error) er
 	s.LastError = cause.Error()
 	s.Due = now.Add(backoff(s.Tries))
 	var retry *connector.RetryError
+	theirs := false // it is the Connection's failure, and told as such
 	switch {
 	case errors.Is(cause, errWaits):
+		theirs = true
 		s.Due = time.Time{} // a change of the Connection marks it dirty
 	case s.State != Removing && (errors.Is(cause, connector.ErrRevoked) || errors.Is(cause, connector.ErrScope)):
 		if err := r.cfg.Connections.Refused(ctx, s.Connection, cause); err != nil {
 			return err
 		}
+		theirs = true
 		s.Due = time.Time{}
 	case errors.Is(cause, connector.ErrRefused) && s.State != Removing:
 		s.State, s.Due = Refused, time.Time{}
@@ -299,8 +312,18 @@ func (r *Reconciler) failed(ctx context.Context, s Subscription, cause error) er
 		s.Due = now.Add(retry.After + jitter(time.Second))
 	}
 	r.cfg.Logger.WarnContext(ctx, "a call about a watch failed", "subscription", s.ID, "connector", s.Connector, "state", s.State, "tries", s.Tries, "next", s.Due, "error", cause)
-	if _, err := r.cfg.Store.SaveSubscription(ctx, s, SaveOptions{}); err != nil && !errors.Is(err, ErrConflict) {
+	opts := SaveOptions{}
+	if !theirs {
+		opts.News = r.failedNews(&s)
+	}
+	if _, err := r.cfg.Store.SaveSubscription(ctx, s, opts); err != nil {
+		if errors.Is(err, ErrConflict) {
+			return nil // who changed it has planned what follows
+		}
 		return err
+	}
+	if len(opts.News) > 0 {
+		r.cfg.Told()
 	}
 	return nil
 }

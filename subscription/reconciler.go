@@ -49,6 +49,10 @@ type Config struct {
 	// PollDue is called after a Poll task was made due. Defaults to nothing.
 	PollDue func()
 
+	// Told is called after a commit that has news beside it. It must return quickly.
+	// Defaults to nothing.
+	Told func()
+
 	// Workers is how many providers are called at the same time. Defaults to 8.
 	Workers int
 
@@ -85,6 +89,9 @@ func New(cfg Config) (*Reconciler, error) {
 	}
 	if cfg.PollDue == nil {
 		cfg.PollDue = func() {}
+	}
+	if cfg.Told == nil {
+		cfg.Told = func() {}
 	}
 	if cfg.Workers <= 0 {
 		cfg.Workers = 8

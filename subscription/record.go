@@ -7,10 +7,15 @@ import (
 	"github.com/interactorhq/interactor/trigger"
 )
 
-// Gap is news, as a trigger name: a provider has lost events for good. It goes to
-// Config.Notify always, and is forwarded like any other event when a trigger list
-// names it.
-const Gap = "subscription.gap"
+// News about watches, as trigger names. They go to Config.Notify always, and are
+// forwarded like any other event when a trigger list names them.
+const (
+	Created   = "subscription.created"   // the provider holds the watch
+	Renewed   = "subscription.renewed"   // it was prolonged
+	Failed    = "subscription.failed"    // the provider refuses it, or calls about it have failed for minutes: told once, until Recovered
+	Recovered = "subscription.recovered" // it is held again, after Failed or because the provider had lost it
+	Gap       = "subscription.gap"       // the provider has lost events for good
+)
 
 // State of a Subscription.
 type State string
@@ -48,7 +53,14 @@ type Subscription struct {
 	Due       time.Time // of the next call; zero: none is planned
 	RenewAt   time.Time // zero: never expires
 	CreatedAt time.Time
-	EndedAt   time.Time // when it became Removing
+	HeldSince time.Time // when the provider first held it; zero: it never did
+
+	// LastRenewal is the last successful call that made or prolonged it; zero:
+	// there was none, or no call is needed.
+	LastRenewal time.Time
+
+	FailureTold bool      // Failed was told, and Recovered not yet
+	EndedAt     time.Time // when it became Removing
 
 	Endpoint string         // last part of its address; its own id, or that of a sibling that the provider shares it with
 	Held     connector.Held // as the provider holds it, less Secret
@@ -58,6 +70,8 @@ type Subscription struct {
 	// against lost updates. Both are the store's and the Reconciler's business.
 	Sealed  []byte
 	Version int64
+
+	lost bool // in a call: the provider has held it before, and does not any more
 }
 
 // Healthy reports whether the provider holds the watch and the last call succeeded.

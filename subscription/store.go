@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/interactorhq/interactor/connector"
+	"github.com/interactorhq/interactor/trigger"
 )
 
 // Store is what this room keeps. Package store/storetest states its rules in words.
@@ -75,6 +76,9 @@ type Lookups interface {
 type SaveOptions struct {
 	Poll      time.Time // not zero: its Poll task is due then
 	KeepLease bool      // somebody else may hold the lease, or the caller goes on working
+
+	// News are to be told once the commit is durable.
+	News []trigger.Event
 }
 
 // Dirty marks a Connection whose watches must be compared with what is wanted.

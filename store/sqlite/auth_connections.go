@@ -56,6 +56,9 @@ func (s *Store) SaveConnection(ctx context.Context, w auth.Write) (version int64
 				return err
 			}
 		}
+		if err := insertNews(c, w.News); err != nil {
+			return err
+		}
 		if !w.Dirty.IsZero() {
 			return markDirty(c, r.ID, w.Dirty)
 		}

@@ -34,6 +34,7 @@ func TestAuth(t *testing.T) {
 				}
 				return marked
 			},
+			News: s.waitingNews,
 			Routed: func(t *testing.T, name, app string, key connector.Key) (ids []string) {
 				t.Helper()
 				if err := s.read(t.Context(), func(c *conn) error {

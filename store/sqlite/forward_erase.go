@@ -82,6 +82,9 @@ func (s *Store) Erase(ctx context.Context, e forward.Erasure, limit int) (int, e
 		return removed, err
 	}
 	return removed, s.wipe(ctx, func(c *conn) error {
+		if _, err := c.sql(`DELETE FROM news WHERE environment = ? AND account = ?`).text(e.Environment).text(e.Account).exec(); err != nil {
+			return err
+		}
 		for _, connection := range e.Connections {
 			if err := eraseExpands(c, "conn:"+connection); err != nil {
 				return err

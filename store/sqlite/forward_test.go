@@ -21,6 +21,11 @@ func TestForward(t *testing.T) {
 		s := openTest(t, path)
 		return storetest.Forwarding{
 			Store: s,
+			AddNews: func(t *testing.T, news ...trigger.Event) {
+				if err := s.write(t.Context(), func(c *conn) error { return insertNews(c, news) }); err != nil {
+					t.Fatal(err)
+				}
+			},
 			Reopen: func(t *testing.T) forward.Store {
 				if err := s.Close(); err != nil {
 					t.Fatal(err)

@@ -135,7 +135,10 @@ func (s *Store) ClaimSubscriptions(ctx context.Context, now time.Time, lease tim
 func (s *Store) SaveSubscription(ctx context.Context, sub subscription.Subscription, o subscription.SaveOptions) (saved subscription.Subscription, err error) {
 	var stored subscription.Subscription // not the result: the write may go on after ctx has ended
 	err = s.writeRouting(ctx, func(c *conn) (err error) {
-		if stored, err = updateSubscription(c, sub, o); err != nil || sub.State != subscription.Removed {
+		if stored, err = updateSubscription(c, sub, o); err != nil {
+			return err
+		}
+		if err := insertNews(c, o.News); err != nil || sub.State != subscription.Removed {
 			return err
 		}
 		return markDirty(c, sub.Connection, sub.EndedAt)
@@ -277,6 +280,10 @@ type subscriptionDoc struct {
 	Filters  []trigger.Filter  `json:"filters,omitempty"`
 	Triggers []string          `json:"triggers,omitempty"`
 	Held     connector.Held    `json:"held"`
+
+	HeldSince   time.Time `json:"held_since,omitzero"`
+	LastRenewal time.Time `json:"last_renewal,omitzero"`
+	FailureTold bool      `json:"failure_told,omitempty"`
 }
 
 const selectSubscription = `SELECT id, environment, connection, account, connector, app, watch, resource, identity, endpoint,
@@ -296,6 +303,7 @@ func selectSubscriptions(st *stmt) (out []subscription.Subscription, err error) 
 			return fmt.Errorf("sqlite: subscription %s: %w", sub.ID, err)
 		}
 		sub.Params, sub.Topics, sub.Filters, sub.Triggers, sub.Held = doc.Params, doc.Topics, doc.Filters, doc.Triggers, doc.Held
+		sub.HeldSince, sub.LastRenewal, sub.FailureTold = doc.HeldSince, doc.LastRenewal, doc.FailureTold
 		out = append(out, sub)
 		return nil
 	})
@@ -314,7 +322,10 @@ func oneSubscription(c *conn, id string) (subscription.Subscription, error) {
 }
 
 func encodeDoc(sub subscription.Subscription) (string, error) {
-	b, err := json.Marshal(subscriptionDoc{sub.Params, sub.Topics, sub.Filters, sub.Triggers, sub.Held})
+	b, err := json.Marshal(subscriptionDoc{
+		Params: sub.Params, Topics: sub.Topics, Filters: sub.Filters, Triggers: sub.Triggers, Held: sub.Held,
+		HeldSince: sub.HeldSince, LastRenewal: sub.LastRenewal, FailureTold: sub.FailureTold,
+	})
 	return string(b), err
 }
 

@@ -54,6 +54,7 @@ func TestSubscription(t *testing.T) {
 					return err
 				}))
 			},
+			News: s.waitingNews,
 			PollDue: func(t *testing.T, subscription string) (due time.Time, ok bool) {
 				must(t, s.read(t.Context(), func(c *conn) (err error) {
 					ok, err = c.sql(`SELECT due FROM task WHERE id = ? AND kind = 'poll'`).text(subscription).one(func(r row) { due = r.time(0) })

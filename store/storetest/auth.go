@@ -12,6 +12,7 @@ import (
 	"github.com/interactorhq/interactor/auth"
 	"github.com/interactorhq/interactor/connector"
 	"github.com/interactorhq/interactor/internal/id"
+	"github.com/interactorhq/interactor/trigger"
 )
 
 // Accounts is a fresh store for [Auth], with what other rooms read of it.
@@ -21,6 +22,9 @@ type Accounts struct {
 	// Dirty returns the ids of the Connections that are marked, sorted, and takes
 	// the marks away.
 	Dirty func(t *testing.T) []string
+
+	// News returns what forward.Outbox has waiting.
+	News func(t *testing.T) []trigger.Event
 
 	// Routed returns the ids of the Connections that an identity key leads to, sorted.
 	Routed func(t *testing.T, connector, app string, key connector.Key) []string
@@ -42,6 +46,7 @@ func Auth(t *testing.T, open func(t *testing.T) Accounts) {
 		{"environment, connector, account and holder are there once", connectionUnique},
 		{"a ticket goes with the commit; without it nothing is stored", connectionTicket},
 		{"a mark is in the same commit, and only when asked for", connectionDirty},
+		{"news are in the same commit", connectionNews},
 		{"identity keys lead to their connection until they change or it is erased", connectionRoutes},
 		{"lists are in order of id, filtered, and continue behind an id", connectionList},
 		{"due ones are those whose time has come, the longest due first", connectionsDue},

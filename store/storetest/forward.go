@@ -27,6 +27,9 @@ type Forwarding struct {
 	// Cursor returns where a Subscription is.
 	Cursor func(t *testing.T, subscription string) string
 
+	// AddNews puts news into the Outbox, in one commit.
+	AddNews func(t *testing.T, news ...trigger.Event)
+
 	// Check fails the test when something is stored that has neither an owner
 	// nor a due time. It runs at the end of each test.
 	Check func(t *testing.T)
@@ -53,6 +56,7 @@ func Forward(t *testing.T, open func(t *testing.T) Forwarding) {
 		{"a batch that finishes a task whose lease is lost stores nothing", lostFinish},
 		{"tasks are claimed when due, in that order, within limit and bytes", claimOrder},
 		{"lanes come soonest first, not later than asked, at most the limit", lanesOrder},
+		{"news wait in order of id, at most the limit, until they are forgotten", outbox},
 		{"a paused lane is neither listed nor claimed, and goes on where it was", pausedLane},
 		{"an outcome can pause its lane, and the first reason stays", pauseByOutcome},
 		{"a destination's replays are paused and go on with it", pausedReplays},
@@ -86,6 +90,7 @@ func Forward(t *testing.T, open func(t *testing.T) Forwarding) {
 		{"the oldest of what is finished is purged first, however much waits before it", purgeOldest},
 		{"keys are purged by their own age", purgeKeys},
 		{"erasing an account removes all that is its own, and nothing else", erase},
+		{"erasing an account removes its news", erasedNews},
 		{"erasing removes no more than asked, and less only when nothing is left", eraseSteps},
 		{"the order to erase an account stays until it is ended", erasureNotes},
 		{"the size grows with what is stored and shrinks with what is purged", sizeInUse},

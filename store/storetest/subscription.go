@@ -23,6 +23,9 @@ type Subscriptions struct {
 	// Revoke ends a Connection.
 	Revoke func(t *testing.T, connection string)
 
+	// News returns what forward.Outbox has waiting.
+	News func(t *testing.T) []trigger.Event
+
 	// PollDue returns when the Poll task of a Subscription is due; false: there is no task.
 	PollDue func(t *testing.T, subscription string) (time.Time, bool)
 }
@@ -42,6 +45,7 @@ func Subscription(t *testing.T, open func(t *testing.T) Subscriptions) {
 		{"a mark set while a comparison runs outlives it", markOutlives},
 		{"a mark is leased once, and found again when the lease has run out", markLeased},
 		{"a due subscription is leased once, and found again when the lease has run out", dueLeased},
+		{"news are in the same commit", watchNews},
 		{"saving with an older version changes nothing", watchConflict},
 		{"a stored cursor is never replaced by what a provider answers", cursorStays},
 		{"a poll is due when it was asked for, the earlier time wins, and it goes with its watch", pollDue},
