@@ -129,7 +129,7 @@ func New(cfg Config) (*Interactor, error) {
 		return nil, err
 	}
 	jsonAPI, err := api.New(api.Config{
-		Auth: in.Auth, Deployments: in.Deployments, Forwarder: in.Forwarder, Registry: reg,
+		Auth: in.Auth, Deployments: in.Deployments, Forwarder: in.Forwarder, Subscriptions: in.Subscriptions, Registry: reg,
 		Store: cfg.Store, PublicURL: cfg.PublicURL, Addresses: in.addresses, Logger: cfg.Logger, Now: cfg.Now,
 	})
 	if err != nil {

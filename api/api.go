@@ -20,15 +20,17 @@ import (
 	"github.com/interactorhq/interactor/deployment"
 	"github.com/interactorhq/interactor/forward"
 	"github.com/interactorhq/interactor/internal/id"
+	"github.com/interactorhq/interactor/subscription"
 )
 
 // Config of the API. All but Logger and Now are required. Package interactor fills it.
 type Config struct {
-	Auth        Auth
-	Deployments Deployments
-	Forwarder   Forwarder
-	Registry    *connector.Registry
-	Store       Store
+	Auth          Auth
+	Deployments   Deployments
+	Forwarder     Forwarder
+	Subscriptions Subscriptions
+	Registry      *connector.Registry
+	Store         Store
 
 	// PublicURL is where the installation is reached: the API is served below its
 	// path at /api/v1, and tells addresses to register at providers.
@@ -40,6 +42,11 @@ type Config struct {
 
 	Logger *slog.Logger     // Defaults to slog.Default()
 	Now    func() time.Time // Wall clock. Defaults to time.Now
+}
+
+// Subscriptions is what the API needs of [subscription.Reconciler].
+type Subscriptions interface {
+	Subscriptions(ctx context.Context, q subscription.Query) iter.Seq2[subscription.Subscription, error]
 }
 
 // Auth is what the API needs of [auth.Authorizer].
@@ -110,7 +117,7 @@ func New(cfg Config) (http.Handler, error) {
 	var errs []error
 	for name, missing := range map[string]bool{
 		"Auth": cfg.Auth == nil, "Deployments": cfg.Deployments == nil, "Forwarder": cfg.Forwarder == nil,
-		"Registry": cfg.Registry == nil, "Store": cfg.Store == nil,
+		"Subscriptions": cfg.Subscriptions == nil, "Registry": cfg.Registry == nil, "Store": cfg.Store == nil,
 	} {
 		if missing {
 			errs = append(errs, fmt.Errorf("api: Config.%s is missing", name))

@@ -23,6 +23,7 @@ import (
 	"github.com/interactorhq/interactor/forward"
 	"github.com/interactorhq/interactor/seal"
 	"github.com/interactorhq/interactor/store/sqlite"
+	"github.com/interactorhq/interactor/subscription"
 	"github.com/interactorhq/interactor/trigger"
 )
 
@@ -165,8 +166,13 @@ func install(t testing.TB) *installation {
 		Directory: directory{deployments: in.deployments},
 	})
 	must(err)
+	watches, err := subscription.New(subscription.Config{
+		Store: in.store, Registry: registry, Keeper: keeper, PublicURL: public, Connections: struct{ subscription.Connections }{},
+		Wanted: func(context.Context, string) ([]trigger.Filter, error) { return nil, nil },
+	})
+	must(err)
 	in.config = api.Config{
-		Auth: in.auth, Deployments: in.deployments, Forwarder: in.forwarder, Registry: registry, Store: in.store,
+		Auth: in.auth, Deployments: in.deployments, Forwarder: in.forwarder, Subscriptions: watches, Registry: registry, Store: in.store,
 		PublicURL: public, Logger: logger, Now: clock,
 	}
 	in.Handler, err = api.New(in.config)

@@ -451,7 +451,7 @@ func FuzzPaths(f *testing.F) {
 func TestNewReportsAll(t *testing.T) {
 	t.Parallel()
 	_, err := api.New(api.Config{PublicURL: "hooks.example.com"})
-	for _, name := range []string{"Auth", "Deployments", "Forwarder", "Registry", "Store", "PublicURL"} {
+	for _, name := range []string{"Auth", "Deployments", "Forwarder", "Subscriptions", "Registry", "Store", "PublicURL"} {
 		if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("Config.%s", name)) {
 			t.Errorf("New: %v, want %s in it", err, name)
 		}

@@ -26,6 +26,7 @@ func routes() []route {
 		{method: "GET", path: "/connections", serve: (*api).connections},
 		{method: "POST", path: "/connections", serve: (*api).connect},
 		{method: "GET", path: "/connections/{id}", serve: (*api).connection},
+		{method: "GET", path: "/subscriptions", serve: (*api).subscriptions},
 		{method: "DELETE", path: "/connections/{id}", serve: (*api).disconnect},
 		{method: "DELETE", path: "/accounts/{account}", serve: (*api).eraseAccount},
 		{method: "GET", path: "/forwarding", serve: (*api).forwarding},

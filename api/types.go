@@ -85,6 +85,28 @@ type Connection struct {
 	Addresses []string `json:"addresses,omitempty"`
 }
 
+// Subscription is a watch at a provider, or one to be made there.
+type Subscription struct {
+	ID            string     `json:"id"`
+	Connection    string     `json:"connection"`
+	Account       string     `json:"account"`
+	Connector     string     `json:"connector"`
+	Watch         string     `json:"watch"`     // which of the connector's
+	Resource      string     `json:"resource"`  // of what at the provider
+	RemoteID      string     `json:"remote_id"` // the provider's
+	Triggers      []string   `json:"triggers"`
+	State         string     `json:"state"`   // "pending", "active", "failed" or "removing"
+	Healthy       bool       `json:"healthy"` // the provider holds it and the last call succeeded
+	LastError     string     `json:"last_error"`
+	Tries         int        `json:"tries"` // failed ones in a row
+	CreatedAt     time.Time  `json:"created_at"`
+	HeldSince     *time.Time `json:"held_since,omitempty"`
+	LastRenewalAt *time.Time `json:"last_renewal_at,omitempty"`
+	RenewAt       *time.Time `json:"renew_at,omitempty"`    // absent: it does not expire
+	ExpiresAt     *time.Time `json:"expires_at,omitempty"`  // at the provider, unless it is renewed
+	NextTryAt     *time.Time `json:"next_try_at,omitempty"` // of the next call about it; absent: none is planned
+}
+
 // Forwarding is what is in force in the Environment: the members of its settings
 // (see [forward.Settings]) and these. Secrets are never in it.
 type Forwarding struct {

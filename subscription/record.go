@@ -82,7 +82,8 @@ type Query struct {
 	Environment string // "" is the default one, "*" is all
 	Connection  string
 	Connector   string
-	Unhealthy   bool
+	Healthy     bool   // only those that are
+	Unhealthy   bool   // only those that are not
 	After       string // id of the last one already seen
 }
 

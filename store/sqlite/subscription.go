@@ -253,6 +253,9 @@ func (s *Store) SubscriptionsAfter(ctx context.Context, q subscription.Query, li
 	}
 	and(`connection = ?`, q.Connection)
 	and(`connector = ?`, q.Connector)
+	if q.Healthy {
+		where = append(where, `state = 'active' AND last_error = ''`)
+	}
 	if q.Unhealthy {
 		where = append(where, `(state <> 'active' OR last_error <> '')`)
 	}

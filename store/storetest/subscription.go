@@ -395,6 +395,7 @@ func watchLists(t *testing.T, s Subscriptions) {
 		{"all", subscription.Query{Environment: "*"}, []string{healthy.ID, ill.ID, other.ID}},
 		{"one environment", subscription.Query{Environment: "env_a"}, []string{healthy.ID, ill.ID}},
 		{"behind the first", subscription.Query{Environment: "*", After: healthy.ID}, []string{ill.ID, other.ID}},
+		{"healthy", subscription.Query{Environment: "env_a", Healthy: true}, []string{healthy.ID}},
 		{"unhealthy", subscription.Query{Environment: "env_a", Unhealthy: true}, []string{ill.ID}},
 		{"of a connection", subscription.Query{Environment: "*", Connection: b}, []string{other.ID}},
 		{"of another connector", subscription.Query{Environment: "*", Connector: "nope"}, nil},
