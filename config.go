@@ -145,6 +145,7 @@ type Store interface {
 	forward.Store
 	api.Store
 	RoutingStore
+	seal.Store
 }
 
 // RoutingStore says when to read anew what is asked for with every request.

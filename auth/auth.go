@@ -170,9 +170,11 @@ func (a *Authorizer) lookup(name string) (*connector.Entry, error) {
 	return e, nil
 }
 
-// Seal binds: "<record id>/<field>".
+// bind is what a sealed value is bound to.
+func bind(record, field string) []byte { return []byte(record + "/" + field) }
+
 func (a *Authorizer) seal(ctx context.Context, record, field string, plain []byte) ([]byte, error) {
-	sealed, err := a.cfg.Keeper.Seal(ctx, plain, []byte(record+"/"+field))
+	sealed, err := a.cfg.Keeper.Seal(ctx, plain, bind(record, field))
 	if err != nil {
 		return nil, fmt.Errorf("auth: seal %s of %s: %w", field, record, err)
 	}
@@ -180,7 +182,7 @@ func (a *Authorizer) seal(ctx context.Context, record, field string, plain []byt
 }
 
 func (a *Authorizer) open(ctx context.Context, record, field string, sealed []byte) ([]byte, error) {
-	plain, err := a.cfg.Keeper.Open(ctx, sealed, []byte(record+"/"+field))
+	plain, err := a.cfg.Keeper.Open(ctx, sealed, bind(record, field))
 	if err != nil {
 		return nil, fmt.Errorf("auth: open %s of %s: %w", field, record, err)
 	}

@@ -1,7 +1,7 @@
 package auth
 
 import (
-	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,7 +34,11 @@ func (a *Authorizer) keep(ctx context.Context, e *connector.Entry, h held, got *
 		}
 		replaced := false
 		rec, err := a.update(ctx, h.record.ID, func(r *Record) error {
-			if replaced = !bytes.Equal(r.Token, base); replaced {
+			same, err := a.sameToken(ctx, r.ID, r.Token, base)
+			if replaced = !same; err != nil {
+				return err
+			}
+			if replaced {
 				return errUnchanged // the user has connected again, or disconnected
 			}
 			r.Token, r.Grant, r.ExpiresAt = sealed, grantFingerprint(next), next.ExpiresAt
@@ -96,7 +100,11 @@ func retried(ctx context.Context, do func() (held, error)) (held, error) {
 func (a *Authorizer) expire(ctx context.Context, was Record, cause error) error {
 	replaced := false
 	r, err := a.update(ctx, was.ID, func(r *Record) error {
-		if replaced = !bytes.Equal(r.Token, was.Token); replaced {
+		same, err := a.sameToken(ctx, r.ID, r.Token, was.Token)
+		if replaced = !same; err != nil {
+			return err
+		}
+		if replaced {
 			return errUnchanged
 		}
 		r.RefreshAt = time.Time{}
@@ -119,8 +127,8 @@ func (a *Authorizer) expire(ctx context.Context, was Record, cause error) error 
 func (a *Authorizer) postpone(ctx context.Context, was Record, cause error) error {
 	after, _ := transient(cause)
 	r, err := a.update(ctx, was.ID, func(r *Record) error {
-		if !bytes.Equal(r.Token, was.Token) {
-			return errUnchanged
+		if same, err := a.sameToken(ctx, r.ID, r.Token, was.Token); err != nil || !same {
+			return cmp.Or(err, errUnchanged)
 		}
 		wait := min(firstBackoff<<min(r.RefreshTries, 10), maxBackoff)
 		wait = max(after, wait-jitter(wait/5))

@@ -1,7 +1,6 @@
 package auth
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -185,8 +184,14 @@ func (a *Authorizer) obtain(ctx context.Context, e *connector.Entry, h held) (t 
 	a.mu.Lock()
 	u := a.unsaved[h.record.ID]
 	a.mu.Unlock()
-	if u != nil && bytes.Equal(u.sealed, h.record.Token) {
-		return u.token, u.used, nil
+	if u != nil {
+		same, err := a.sameToken(ctx, h.record.ID, u.sealed, h.record.Token)
+		if err != nil {
+			return nil, "", &connector.RetryError{Err: err}
+		}
+		if same {
+			return u.token, u.used, nil
+		}
 	}
 	app, err := a.appOf(ctx, h.record, e)
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/interactorhq/interactor/forward"
+	"github.com/interactorhq/interactor/seal"
 	"github.com/interactorhq/interactor/trigger"
 	"github.com/interactorhq/interactor/webhook"
 )
@@ -209,6 +210,17 @@ func (s *Service) decode(ctx context.Context, stored StoredForwarding) (content,
 }
 
 func bind(owner string) []byte { return []byte(owner + "/forwarding") }
+
+// Reseal returns the stored secrets of forwarding settings sealed under the key of
+// today, or nil when they are that already. It stores nothing. Errors: those of
+// the Keeper.
+func (s *Service) Reseal(ctx context.Context, v seal.Stored) ([]byte, error) {
+	anew, err := seal.Anew(ctx, s.cfg.Keeper, v.Sealed, bind(v.Record))
+	if err != nil {
+		return nil, fmt.Errorf("deployment: sealing the secrets of %s anew: %w", v.Record, err)
+	}
+	return anew, nil
+}
 
 // checkExpiry refuses a client certificate that is over already. One that is in
 // force and ends some day stands in the way of no other change.

@@ -206,6 +206,16 @@ func (r *Reconciler) Secret(ctx context.Context, s Subscription) (string, error)
 	return string(b), nil
 }
 
+// Reseal returns the stored key of a Subscription sealed under the key of today,
+// or nil when it is that already. It stores nothing. Errors: those of the Keeper.
+func (r *Reconciler) Reseal(ctx context.Context, v seal.Stored) ([]byte, error) {
+	anew, err := seal.Anew(ctx, r.cfg.Keeper, v.Sealed, bindSecret(v.Record))
+	if err != nil {
+		return nil, fmt.Errorf("subscription: sealing the key of %s anew: %w", v.Record, err)
+	}
+	return anew, nil
+}
+
 // Learn keeps the key that a provider told in a handshake at s's address. It
 // returns [ErrKeyKnown] when there is one already: an address cannot be taken over.
 func (r *Reconciler) Learn(ctx context.Context, s Subscription, secret string) error {

@@ -36,7 +36,7 @@ var mayImport = map[string][]string{
 	"api":                        {"auth", "deployment", "subscription", "forward", "connector", "trigger"},
 	"":                           {"api", "auth", "deployment", "subscription", "forward", "connector", "trigger", "seal", "webhook"},
 	"interactortest":             {"", "store/sqlite", "seal", "forward", "connector", "trigger", "webhook", "auth"},
-	"store/*":                    {"", "api", "auth", "deployment", "subscription", "forward", "connector", "trigger", "store/*"},
+	"store/*":                    {"", "api", "auth", "deployment", "subscription", "forward", "connector", "trigger", "seal", "store/*"},
 	"examples/*":                 {"*"},
 	"bench":                      {"*"},
 	"internal/realtest/*":        {"*"},
