@@ -103,13 +103,36 @@ func (s *spy) RoundTrip(r *http.Request) (*http.Response, error) {
 type receiver struct {
 	url      string
 	received atomic.Int64
+
+	mu     sync.Mutex
+	bodies []string
+}
+
+// missing returns how many of texts stood in no delivery.
+func (r *receiver) missing(texts map[string]bool) []string {
+	r.mu.Lock()
+	all := strings.Join(r.bodies, "\n")
+	r.mu.Unlock()
+	var out []string
+	for text := range texts {
+		if !strings.Contains(all, text) {
+			out = append(out, text)
+		}
+	}
+	return out
 }
 
 func newReceiver(t *testing.T) *receiver {
 	t.Helper()
 	r := &receiver{}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		_, _ = io.Copy(io.Discard, req.Body)
+		body, err := io.ReadAll(req.Body)
+		if err != nil {
+			return // the sender went away
+		}
+		r.mu.Lock()
+		r.bodies = append(r.bodies, string(body))
+		r.mu.Unlock()
 		r.received.Add(1)
 		fmt.Fprint(w, answerMarker)
 	}))
