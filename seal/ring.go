@@ -89,11 +89,11 @@ func (r *Ring) Open(_ context.Context, sealed, bind []byte) ([]byte, error) {
 	if len(bind) == 0 {
 		return nil, ErrNoBind
 	}
+	if len(sealed) > 0 && sealed[0] != version1 {
+		return nil, errForeign
+	}
 	if len(sealed) < overhead || len(sealed) > overhead+MaxPlaintext {
 		return nil, fmt.Errorf("%w: it has %d bytes", ErrDamaged, len(sealed))
-	}
-	if sealed[0] != version1 {
-		return nil, fmt.Errorf("%w: unknown version %d: it was sealed by a newer release, or not by this package", ErrDamaged, sealed[0])
 	}
 	header, ciphertext := sealed[:headerSize], sealed[headerSize:]
 	var known bool
@@ -138,8 +138,10 @@ type valueKey struct {
 	nonce []byte
 }
 
-func (k ringKey) value(salt []byte) valueKey {
-	b := derive(k.secret(), salt, infoValue, keySize+nonceSize)
+func (k ringKey) value(salt []byte) valueKey { return valueKeyOf(k.secret(), salt) }
+
+func valueKeyOf(key [keySize]byte, salt []byte) valueKey {
+	b := derive(key, salt, infoValue, keySize+nonceSize)
 	block, err := aes.NewCipher(b[:keySize])
 	if err != nil {
 		panic("seal: AES refused a key of 32 bytes: " + err.Error()) // cannot be
@@ -160,9 +162,9 @@ func (v valueKey) open(ciphertext, ad []byte) ([]byte, bool) {
 	return plaintext, err == nil
 }
 
-// associated is unambiguous because the header has a fixed size.
+// associated is unambiguous because the header has a fixed size, or says its size.
 func associated(header, bind []byte) []byte {
-	return append(append(make([]byte, 0, headerSize+len(bind)), header...), bind...)
+	return append(append(make([]byte, 0, len(header)+len(bind)), header...), bind...)
 }
 
 func derive(key [keySize]byte, salt []byte, info string, size int) []byte {
