@@ -51,10 +51,11 @@ type Config struct {
 
 	// SealingKeys keep tokens and secrets unreadable in the store: 32 random bytes
 	// each, in base64 (openssl rand -base64 32). The first one seals, all of them
-	// open; put a new one in front to rotate.
+	// open; put a new one in front to rotate, and call Reseal.
 	SealingKeys []string
 
-	// Keeper takes the place of SealingKeys when a KMS holds the key.
+	// Keeper takes the place of SealingKeys when a KMS holds the key: a
+	// seal.Envelope, or package seal/gocloud.
 	Keeper seal.Keeper
 
 	// SealPayloads keeps the payloads of events unreadable in the store, too. See

@@ -2,6 +2,7 @@
 // Go service of its own: every connector, one JSON config file, one SQLite file.
 //
 //	server -config server.json
+//	server -config server.json -reseal     (once, after a new sealing key)
 //
 // It prints one line with its address when it is ready. SIGTERM and SIGINT make
 // it finish what is under way and exit 0. The JSON API is described by
@@ -59,6 +60,7 @@ func run(ctx context.Context, args []string, lookup func(string) (string, bool),
 	flags := flag.NewFlagSet("server", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	file := flags.String("config", "", "JSON config file. Required")
+	reseal := flags.Bool("reseal", false, "seal everything in the store under the first of sealing_keys, say what was done, and end")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -106,6 +108,9 @@ func run(ctx context.Context, args []string, lookup func(string) (string, bool),
 	})
 	if err != nil {
 		return err
+	}
+	if *reseal {
+		return resealAll(ctx, in, stdout)
 	}
 	for i, d := range cfg.Deployments {
 		if err := d.apply(ctx, in); err != nil {
