@@ -55,7 +55,7 @@ func newEnvelope(t *testing.T, keys ...seal.KMSKey) *seal.Envelope {
 // A process asks the KMS once, and for nothing that it does afterwards: requests,
 // deliveries, refreshes and changes go on while it is away. Without it a process
 // that has just begun takes nothing that it could not seal, and loses nothing.
-func TestTheKMSIsNotAskedForEvents(t *testing.T) {
+func TestTheKMSIsNotAskedForEvents(t *testing.T) { //nolint:tparallel // its parts follow one another
 	t.Parallel()
 	w, path, k := newWorld(t), filepath.Join(t.TempDir(), "interactor.db"), newKMS(t)
 	w.edit = func(cfg *interactor.Config) {

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -98,7 +99,7 @@ func leakWorld(t *testing.T, w *world, in *interactortest.Server) map[string]str
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := expect(client.Do(req)); err != nil { //nolint:bodyclose // expect does
+		if err := expect(client.Do(req)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -147,16 +148,14 @@ func leakWorld(t *testing.T, w *world, in *interactortest.Server) map[string]str
 			secrets[name+fmt.Sprint(len(secrets))] = secret
 		}
 	}
-	for name, secret := range map[string]string{
+	maps.Copy(secrets, map[string]string{
 		"the header value": headerValue, "the secret of a sender": senderSecret, "the secret of an App": appSecret,
 		"the key of a watch": watchSecret, "a payload": bodyMarker, "a request that could not be decoded": deadMarker,
 		"a response": answerMarker, "a notice": thinMarker,
 		"a signing secret":                   strings.TrimPrefix(signing, "whsec_"),
 		"a new signing secret":               strings.TrimPrefix(secret, "whsec_"),
 		"a secret of the API's (connection)": connectionSecret, "a secret of the API's (header)": apiHeader, "a secret of the API's (App)": apiApp,
-	} {
-		secrets[name] = secret
-	}
+	})
 	return secrets
 }
 

@@ -38,7 +38,7 @@ func sealedValues(t *testing.T, db seal.Store) map[seal.Kind][]seal.Stored {
 
 // Every kind of value is moved from a former key to the one of today, and can be
 // used when the former one is gone.
-func TestReseal(t *testing.T) {
+func TestReseal(t *testing.T) { //nolint:tparallel // its parts follow one another
 	t.Parallel()
 	w, path := newWorld(t), filepath.Join(t.TempDir(), "interactor.db")
 	k1, k2, k3 := seal.NewKey(), seal.NewKey(), seal.NewKey()
@@ -109,7 +109,7 @@ func newInteractor(t *testing.T, w *world, db interactor.Store, keys ...string) 
 
 // It goes on where it was ended: what was moved is not moved again, and a value
 // that cannot be opened holds up none of the others.
-func TestResealGoesOn(t *testing.T) {
+func TestResealGoesOn(t *testing.T) { //nolint:tparallel // its parts follow one another
 	t.Parallel()
 	w, path := newWorld(t), filepath.Join(t.TempDir(), "interactor.db")
 	k1, k2 := seal.NewKey(), seal.NewKey()
@@ -156,7 +156,7 @@ func (s *stoppingStore) SwapSealed(ctx context.Context, swaps []seal.Swap) (int,
 }
 
 // A Keeper that is away ends it at once, and nothing is taken for lost.
-func TestResealWhileTheKeeperIsAway(t *testing.T) {
+func TestResealWhileTheKeeperIsAway(t *testing.T) { //nolint:tparallel // its parts follow one another
 	t.Parallel()
 	w, path := newWorld(t), filepath.Join(t.TempDir(), "interactor.db")
 	k1 := seal.NewKey()

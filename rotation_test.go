@@ -102,7 +102,7 @@ func (tr *traffic) post(ctx context.Context, in *interactortest.Server) error {
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Authorization", "Bearer "+senderSecret)
-	if err := expect(http.DefaultClient.Do(req)); err != nil { //nolint:bodyclose // expect does
+	if err := expect(http.DefaultClient.Do(req)); err != nil {
 		return fmt.Errorf("a webhook: %w", err)
 	}
 	tr.posted.Add(1)
@@ -117,10 +117,11 @@ func expect(resp *http.Response, err error) error {
 		return err
 	}
 	defer resp.Body.Close()
-	if body, err := io.ReadAll(resp.Body); err != nil || resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("status %d, %v: %s", resp.StatusCode, err, body)
+	body, err := io.ReadAll(resp.Body)
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("status %d: %s", resp.StatusCode, body)
 	}
-	return nil
+	return err
 }
 
 func (tr *traffic) refresh(ctx context.Context, in *interactortest.Server) error {
@@ -133,7 +134,7 @@ func (tr *traffic) refresh(ctx context.Context, in *interactortest.Server) error
 	if err != nil {
 		return err
 	}
-	if err := expect(client.Do(req)); err != nil { //nolint:bodyclose // expect does
+	if err := expect(client.Do(req)); err != nil {
 		return fmt.Errorf("a refreshed token: %w", err)
 	}
 	tr.refreshed.Add(1)
@@ -222,7 +223,7 @@ func (tr *traffic) check(t *testing.T, in *interactortest.Server) {
 // Keys rotate as an operator does it: [k1], [k2 k1] and Reseal, [k2]; and all the
 // while tokens are refreshed, events delivered, and settings, Apps and accounts
 // changed. One Reseal is enough, and nothing is lost.
-func TestKeysRotateUnderLoad(t *testing.T) {
+func TestKeysRotateUnderLoad(t *testing.T) { //nolint:tparallel // its parts follow one another
 	t.Parallel()
 	w, path := newWorld(t), filepath.Join(t.TempDir(), "interactor.db")
 	k1, k2 := seal.NewKey(), seal.NewKey()
@@ -282,7 +283,7 @@ func (k *turning) Current(sealed []byte) bool { return k.Load().Current(sealed) 
 
 // The same without a restart, by a Keeper of the program's own. What was sealed
 // under the former key and was not stored yet is moved by the Reseal after.
-func TestKeysRotateInOneProcess(t *testing.T) {
+func TestKeysRotateInOneProcess(t *testing.T) { //nolint:tparallel // its parts follow one another
 	t.Parallel()
 	w, path := newWorld(t), filepath.Join(t.TempDir(), "interactor.db")
 	keeper, key := &turning{}, seal.NewKey()

@@ -247,12 +247,11 @@ func (w *world) fill(t *testing.T, in *interactortest.Server) {
 	w.google.Fail(gmailtest.Fault{Call: "history", Times: 1 << 30, Status: http.StatusServiceUnavailable})
 	w.push(t, in, `{"emailAddress":"alice@example.com","historyId":`+thinMarker+`}`)
 	until(t, "the notice waits", func() bool {
-		n := 0
 		values, _, err := w.db.SealedAfter(ctx, seal.KindThin, "", 10)
-		if n = len(values); err != nil {
+		if err != nil {
 			t.Fatal(err)
 		}
-		return n > 0
+		return len(values) > 0
 	})
 
 	// Consents under way: a ticket, and with an own App a state.

@@ -25,8 +25,9 @@ func (a *Authorizer) Reseal(ctx context.Context, v seal.Stored) ([]byte, error) 
 			return a.reseal(ctx, v, ticketField)
 		}
 		return anew, err
+	default:
+		return nil, fmt.Errorf("auth: nothing of kind %q is kept here", v.Kind)
 	}
-	return nil, fmt.Errorf("auth: nothing of kind %q is kept here", v.Kind)
 }
 
 func (a *Authorizer) reseal(ctx context.Context, v seal.Stored, field string) ([]byte, error) {

@@ -25,7 +25,7 @@ type sealedColumn struct {
 func sealedColumns(kind seal.Kind) (sealedColumn, bool) {
 	byID := func(table, column, version string) sealedColumn {
 		return sealedColumn{
-			after: `SELECT id, id, ` + column + ` FROM ` + table + ` WHERE id > ? AND length(` + column + `) > 0 ORDER BY id LIMIT ?`,
+			after: `SELECT id, id AS record, ` + column + ` FROM ` + table + ` WHERE id > ? AND length(` + column + `) > 0 ORDER BY id LIMIT ?`,
 			swap:  `UPDATE ` + table + ` SET ` + column + ` = ?` + version + ` WHERE id = ? AND ` + column + ` = ?`,
 		}
 	}
@@ -55,7 +55,7 @@ func sealedColumns(kind seal.Kind) (sealedColumn, bool) {
 		return byID("task", "thin", ""), true
 	case seal.KindForwarding:
 		return sealedColumn{
-			after: `SELECT owner, owner, sealed FROM forwarding WHERE owner > ? AND length(sealed) > 0 ORDER BY owner LIMIT ?`,
+			after: `SELECT owner, owner AS record, sealed FROM forwarding WHERE owner > ? AND length(sealed) > 0 ORDER BY owner LIMIT ?`,
 			swap:  `UPDATE forwarding SET sealed = ? WHERE owner = ? AND sealed = ?`,
 		}, true
 	case seal.KindPayload:

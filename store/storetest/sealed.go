@@ -157,10 +157,10 @@ func sealedVersions(t *testing.T, s Sealing) {
 
 func sealedPages(t *testing.T, s Sealing) {
 	const total = 7
-	for i := range total {
-		noError(t, s.PutState(t.Context(), auth.State{ID: fmt.Sprintf("hash %d", i), Sealed: []byte{byte(i)}, Until: noon().Add(time.Hour)}))
+	for i := range byte(total) {
+		noError(t, s.PutState(t.Context(), auth.State{ID: fmt.Sprintf("hash %d", i), Sealed: []byte{i}, Until: noon().Add(time.Hour)}))
 		add(t, s, newEvent(func(n *forward.NewEvent) {
-			n.Event.Payload = append([]byte{byte(i)}, bytes.Repeat([]byte("x"), 3<<20)...)
+			n.Event.Payload = append([]byte{i}, bytes.Repeat([]byte("x"), 3<<20)...)
 		}))
 	}
 	for kind, page := range map[seal.Kind]int{seal.KindConsent: 3, seal.KindPayload: 100} {
