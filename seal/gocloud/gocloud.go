@@ -190,6 +190,7 @@ type kms struct{ *secrets.Keeper }
 
 var _ seal.KMS = kms{}
 
+// Decrypt implements seal.KMS.
 func (k kms) Decrypt(ctx context.Context, ciphertext []byte) ([]byte, error) {
 	plaintext, err := k.Keeper.Decrypt(ctx, ciphertext)
 	if err != nil && gcerrors.Code(err) == gcerrors.InvalidArgument {
