@@ -93,6 +93,17 @@ func TestErrorsHoldNoKey(t *testing.T) {
 		t.Errorf("the KMS does not decrypt: %v", err)
 	}
 	errs = append(errs, err)
+	closed, err := gocloud.Open(t.Context(), gocloud.Config{Keys: []gocloud.Key{{URL: secret}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := closed.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err = closed.Seal(t.Context(), nil, []byte("conn_1/token")); !errors.Is(err, seal.ErrKMS) || !strings.Contains(err.Error(), "with base64key ") {
+		t.Errorf("of a key without a name: %v", err)
+	}
+	errs = append(errs, err)
 	for _, cfg := range []gocloud.Config{
 		{},
 		{Keys: []gocloud.Key{{}}},
