@@ -85,13 +85,18 @@ func TestTheKMSIsNotAskedForEvents(t *testing.T) { //nolint:tparallel // its par
 		in := w.start(t, path)
 		load(t, in)
 		tr.check(t, in)
-		if n := k.calls.Load(); n != 2 {
-			t.Errorf("the KMS was asked %d times, want once for each process", n)
+		asked := k.calls.Load() - 1
+		// One to open with; where something was sealed before that was there, one more.
+		if asked < 1 || asked > 2 {
+			t.Errorf("the KMS was asked %d times by the second process, want once or twice", asked)
 		}
+		k.away.Store(true)
+		load(t, in)
 		done, err := in.Reseal(t.Context())
-		if err != nil || done.Failed() != 0 || done.Moved() != 0 || k.calls.Load() != 2 {
-			t.Errorf("Reseal: %+v, %v, %d calls", done, err, k.calls.Load())
+		if err != nil || done.Failed() != 0 || done.Moved() != 0 || k.calls.Load()-1 != asked {
+			t.Errorf("Reseal: %+v, %v, %d calls", done, err, k.calls.Load()-1-asked)
 		}
+		k.away.Store(false)
 	})
 	t.Run("from a KMS to another one", func(t *testing.T) {
 		next := newKMS(t)
