@@ -95,6 +95,10 @@ type Config struct {
 	// to the host of PublicURL.
 	ProductName string
 
+	// WatchRates are how many calls a second about watches a provider gets, for each
+	// App, by name of the connector. Default to what each connector's Description says.
+	WatchRates map[string]float64
+
 	// Notify is called for what an operator should know, such as
 	// forward.DestinationPaused, auth.HasExpired or subscription.Failed. It must
 	// return quickly. After a crash it may be called again for what it was called for

@@ -110,6 +110,7 @@ func New(cfg Config) (*Interactor, error) {
 		PublicURL: cfg.PublicURL, Wanted: in.wanted,
 		PollDue: func() { in.Forwarder.Wake() },
 		Told:    func() { in.Forwarder.WakeNews() },
+		Rate:    func(connector string) float64 { return cfg.WatchRates[connector] },
 		Logger:  cfg.Logger, Now: cfg.Now,
 	})
 	if err != nil {

@@ -74,6 +74,9 @@ func (k *checker) identity(c Connector) {
 	if s := k.Accepted.Status; s != 0 && (s < 200 || s > 299) {
 		k.add("Accepted.Status", "is %d: put a 2xx there, or the provider sends again what was accepted", s)
 	}
+	if !(k.Rate >= 0) { // nor NaN
+		k.add("Rate", "is %v: put the calls a second there that the provider allows, or 0 for the default", k.Rate)
+	}
 }
 
 func (k *checker) fields() {

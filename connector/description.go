@@ -20,7 +20,8 @@ type Description struct {
 	Use       Use                 // how a credential goes into an API request; defaults to Authorization: Bearer {token}
 	Watches   []Watch
 	Triggers  []trigger.Definition
-	Accepted  Reply // answer to an accepted request; defaults to 200 and no body
+	Accepted  Reply   // answer to an accepted request; defaults to 200 and no body
+	Rate      float64 // calls a second about watches that the provider gets for each App; defaults to 10
 }
 
 // A Watch declares one kind of provider-side watch. The engine keeps one

@@ -14,6 +14,10 @@ import (
 // provider, so that nothing is missed in between.
 const overlap = time.Minute
 
+// verifyEvery is how often the provider is asked whether it still holds a watch
+// that never expires.
+const verifyEvery = 24 * time.Hour
+
 // act does what is due for a claimed Subscription and records the outcome.
 func (r *Reconciler) act(ctx context.Context, s Subscription) {
 	claimed := s.Version
@@ -33,6 +37,11 @@ func (r *Reconciler) act(ctx context.Context, s Subscription) {
 	if err != nil {
 		return
 	}
+	if at := r.turn(s); !at.IsZero() {
+		s.Due = at
+		_, err = r.cfg.Store.SaveSubscription(ctx, s, SaveOptions{})
+		return
+	}
 	switch s.State {
 	case Removing:
 		err = r.remove(ctx, s)
@@ -44,6 +53,23 @@ func (r *Reconciler) act(ctx context.Context, s Subscription) {
 		s.Due = time.Time{}
 		_, err = r.cfg.Store.SaveSubscription(ctx, s, SaveOptions{})
 	}
+}
+
+// turn returns when the provider may be called about s; zero: now.
+func (r *Reconciler) turn(s Subscription) time.Time {
+	e, ok := r.cfg.Registry.Lookup(s.Connector)
+	if !ok || e.Subscriber == nil {
+		return time.Time{}
+	}
+	kind := urgent
+	if s.State == Pending {
+		kind = creates
+	}
+	now := r.cfg.Now()
+	if at := r.pace.ask(s.Connector, s.App, kind, now); at.After(now) {
+		return at
+	}
+	return time.Time{}
 }
 
 func (r *Reconciler) afterPanic(ctx context.Context, id string, v any) error {
@@ -180,9 +206,12 @@ func (r *Reconciler) renew(ctx context.Context, s Subscription) error {
 		return r.held(ctx, s, p, nil, stalled)
 	}
 	var h *connector.Held
-	if p.entry.Renewer != nil {
+	switch {
+	case p.entry.Lister != nil && s.Held.ExpiresAt.IsZero():
+		err = r.verify(ctx, s, p)
+	case p.entry.Renewer != nil:
 		h, err = p.entry.Renewer.Renew(ctx, p.session, p.sub)
-	} else {
+	default:
 		h, err = p.entry.Subscriber.Subscribe(ctx, p.session, p.sub)
 	}
 	if errors.Is(err, connector.ErrGone) {
@@ -200,10 +229,26 @@ func (r *Reconciler) renew(ctx context.Context, s Subscription) error {
 	return r.held(ctx, s, p, h, stalled)
 }
 
+// verify looks whether the provider still holds a watch that never expires: who
+// removes it there does not say so. connector.ErrGone when it is not.
+func (r *Reconciler) verify(ctx context.Context, s Subscription, p parts) error {
+	all, err := p.entry.Lister.List(ctx, p.session, p.sub)
+	if err != nil {
+		return err
+	}
+	for _, h := range all {
+		if h.ID == s.Held.ID && h.Address == p.sub.Address {
+			return nil
+		}
+	}
+	return connector.ErrGone
+}
+
 // held records a success. With ask, the provider is asked next for what is new:
 // the starting point of a new watch, the gap of one that was away.
 func (r *Reconciler) held(ctx context.Context, s Subscription, p parts, h *connector.Held, ask bool) error {
 	now := r.cfg.Now()
+	r.pace.accepted(s.Connector, s.App)
 	former, knew, told := s.Held, len(s.Sealed) > 0, false
 	renewed := s.State == Active && h != nil
 	if h != nil {
@@ -221,6 +266,8 @@ func (r *Reconciler) held(ctx context.Context, s Subscription, p parts, h *conne
 		life := s.Held.ExpiresAt.Sub(now)
 		s.RenewAt = now.Add(max(jitter(life/2), time.Second))
 		s.Due = s.RenewAt
+	} else if p.needsCall() && p.entry.Lister != nil {
+		s.Due = now.Add(jitter(verifyEvery))
 	}
 	if h != nil {
 		s.LastRenewal = now
@@ -309,6 +356,7 @@ func (r *Reconciler) failed(ctx context.Context, s Subscription, cause error) er
 	case errors.Is(cause, connector.ErrRefused) && s.State != Removing:
 		s.State, s.Due = Refused, time.Time{}
 	case errors.As(cause, &retry) && retry.After > 0:
+		r.pace.refused(s.Connector, s.App, now, retry.After)
 		s.Due = now.Add(retry.After + jitter(time.Second))
 	}
 	r.cfg.Logger.WarnContext(ctx, "a call about a watch failed", "subscription", s.ID, "connector", s.Connector, "state", s.State, "tries", s.Tries, "next", s.Due, "error", cause)

@@ -53,6 +53,10 @@ type Config struct {
 	// Defaults to nothing.
 	Told func()
 
+	// Rate is how many calls about watches a connector's provider gets in a second,
+	// for each App; 0 or less: what its Description says. Defaults to that for all.
+	Rate func(connector string) float64
+
 	// Workers is how many providers are called at the same time. Defaults to 8.
 	Workers int
 
@@ -66,6 +70,7 @@ type Reconciler struct {
 	base    string // PublicURL without a slash at the end
 	wake    chan struct{}
 	running chan struct{} // holds one token while Run runs
+	pace    *pace
 }
 
 // New checks cfg and returns a Reconciler. It starts nothing.
@@ -104,10 +109,24 @@ func New(cfg Config) (*Reconciler, error) {
 	}
 	return &Reconciler{
 		cfg:     cfg,
+		pace:    newPace(cfg.rateOf),
 		base:    strings.TrimRight(cfg.PublicURL, "/"),
 		wake:    make(chan struct{}, 1),
 		running: make(chan struct{}, 1),
 	}, nil
+}
+
+// rateOf is how many calls in a second a connector's provider gets; 0: the default.
+func (c Config) rateOf(name string) float64 {
+	if c.Rate != nil {
+		if rate := c.Rate(name); rate > 0 {
+			return rate
+		}
+	}
+	if e, ok := c.Registry.Lookup(name); ok {
+		return e.Rate
+	}
+	return 0
 }
 
 // Wake makes Run look for work now: a Connection or a trigger list has changed.

@@ -207,6 +207,28 @@ func TestRenewal(t *testing.T) {
 	})
 }
 
+// A watch that never expires may still be removed by somebody at the provider.
+func TestAWatchThatNeverExpiresIsVerified(t *testing.T) {
+	t.Parallel()
+	p := newProvider()
+	r := newRoom(t, p)
+	r.run()
+	r.connect("conn_1", "env_a")
+	r.until("one watch", r.settled(1))
+	if wait := r.all()[0].Due.Sub(r.now()); wait < 18*time.Hour || wait > 30*time.Hour {
+		t.Errorf("looked at in %s, want a day", wait)
+	}
+	version := r.all()[0].Version
+	r.forward(31 * time.Hour)
+	r.until("looked at", func() bool { return r.all()[0].Version > version && r.all()[0].Due.After(r.now()) })
+	if got := p.held(); len(got) != 1 || got["r1"] == "" {
+		t.Errorf("the provider holds %v", got)
+	}
+	p.forget()
+	r.forward(31 * time.Hour)
+	r.until("made anew", func() bool { return r.settled(1)() && p.held()["r2"] != "" })
+}
+
 func TestSharedWatch(t *testing.T) {
 	t.Parallel()
 	p := newProvider()

@@ -14,7 +14,7 @@ const applicationID = 0x696e7472
 func migrations() [][]string {
 	return [][]string{
 		{queueSchema, forwardSchema, deploymentSchema, subscriptionSchema, authSchema, apiSchema}, // version 1: one section per room
-		{laneSchema2, attemptSchema2, replaySchema2, traceSchema2, newsSchema2},                   // version 2: one section per subject
+		{laneSchema2, attemptSchema2, replaySchema2, traceSchema2, newsSchema2, watchSchema2},     // version 2: one section per subject
 	}
 }
 

@@ -149,15 +149,19 @@ func (s *Store) SaveSubscription(ctx context.Context, sub subscription.Subscript
 	return stored, nil
 }
 
+// nextSubscription is asked every minute and after each piece of work, so it must not
+// take longer the more there is that waits.
+const nextSubscription = `SELECT min(at) FROM (
+	SELECT min(due) AS at FROM dirty INDEXED BY dirty_due WHERE leased = 0
+	UNION ALL SELECT min(max(due, leased)) FROM dirty INDEXED BY dirty_leased WHERE leased <> 0
+	UNION ALL SELECT min(due) FROM subscription INDEXED BY subscription_due WHERE due IS NOT NULL AND leased = 0
+	UNION ALL SELECT min(max(due, leased)) FROM subscription INDEXED BY subscription_leased WHERE leased <> 0 AND due IS NOT NULL)`
+
 // NextSubscription implements [subscription.Store]. What is leased counts from
 // the end of its lease.
 func (s *Store) NextSubscription(ctx context.Context) (next time.Time, err error) {
 	err = s.read(ctx, func(c *conn) error {
-		_, err := c.sql(`SELECT min(at) FROM (
-			SELECT min(max(due, leased)) AS at FROM dirty
-			UNION ALL SELECT min(due) FROM subscription WHERE due IS NOT NULL AND leased = 0
-			UNION ALL SELECT min(max(due, leased)) FROM subscription WHERE leased <> 0 AND due IS NOT NULL)`).
-			one(func(r row) { next = r.time(0) })
+		_, err := c.sql(nextSubscription).one(func(r row) { next = r.time(0) })
 		return err
 	})
 	return next, err

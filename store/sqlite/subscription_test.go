@@ -2,10 +2,13 @@ package sqlite
 
 import (
 	"errors"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/ncruces/go-sqlite3"
 
 	"github.com/interactorhq/interactor/internal/id"
 	"github.com/interactorhq/interactor/store/storetest"
@@ -112,6 +115,49 @@ func TestWatchLeasesAreVoidAtOpen(t *testing.T) {
 		must(t, err)
 	}
 	must(t, s.Close())
+}
+
+// What is asked all the time takes the same steps whatever waits.
+func TestWhatIsDueIsFoundInFewSteps(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	steps := func(n int) (total int) {
+		s := openTemp(t)
+		var all []subscription.Subscription
+		for i := range n {
+			all = append(all, subscription.Subscription{
+				ID: fmt.Sprintf("sub_%06d", i), Connection: fmt.Sprint("conn_", i), State: subscription.Active,
+				Due: now.Add(time.Duration(i+1) * time.Hour), CreatedAt: now,
+			})
+		}
+		must(t, s.SaveComparison(t.Context(), subscription.Dirty{}, all, nil))
+		must(t, s.write(t.Context(), func(c *conn) error {
+			for i := range n {
+				if err := markDirty(c, fmt.Sprint("conn_", i), now.Add(time.Duration(i+1)*time.Hour)); err != nil {
+					return err
+				}
+			}
+			return nil
+		}))
+		// Some of them are being worked on.
+		for range 3 {
+			_, err := s.ClaimSubscriptions(t.Context(), now.Add(10*time.Hour), time.Hour, 1)
+			must(t, err)
+			_, err = s.ClaimDirty(t.Context(), now.Add(10*time.Hour), time.Hour, 1)
+			must(t, err)
+		}
+		must(t, s.read(t.Context(), func(c *conn) error {
+			st := c.sql(nextSubscription)
+			_, err := st.one(func(row) {})
+			total = st.s.Status(sqlite3.STMTSTATUS_VM_STEP, true)
+			return err
+		}))
+		return total
+	}
+	few, many := steps(20), steps(2000)
+	if few == 0 || many > few+10 {
+		t.Errorf("%d steps with 20 watches, %d with 2000", few, many)
+	}
 }
 
 func TestCheckFindsWhatNobodyGoesOnWith(t *testing.T) {
