@@ -221,9 +221,11 @@ func TestAWatchThatNeverExpiresIsVerified(t *testing.T) {
 	version := r.all()[0].Version
 	r.forward(31 * time.Hour)
 	r.until("looked at", func() bool { return r.all()[0].Version > version && r.all()[0].Due.After(r.now()) })
-	if got := p.held(); len(got) != 1 || got["r1"] == "" {
-		t.Errorf("the provider holds %v", got)
+	p.mu.Lock()
+	if len(p.watches) != 1 || len(p.calls) != 1 {
+		t.Errorf("to look at it, the provider was asked for %v and holds %v", p.calls, p.watches)
 	}
+	p.mu.Unlock()
 	p.forget()
 	r.forward(31 * time.Hour)
 	r.until("made anew", func() bool { return r.settled(1)() && p.held()["r2"] != "" })
