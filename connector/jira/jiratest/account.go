@@ -13,7 +13,7 @@ func (s *Server) resources(c call) {
 		Name      string   `json:"name"`
 		URL       string   `json:"url"`
 		Scopes    []string `json:"scopes"`
-		AvatarURL string   `json:"avatarUrl"` //nolint:tagliatelle // Atlassian's name
+		AvatarURL string   `json:"avatarUrl"`
 	}
 	all := []resource{}
 	for _, site := range s.sites {

@@ -146,7 +146,7 @@ func (c call) adminHook() (*adminHook, bool) {
 
 func (s *Server) addAdminHook(c call) {
 	var in adminBody
-	if !c.admin() || !c.read(&in) {
+	if !c.admin() || !c.readOpen(&in) {
 		return
 	}
 	h := &adminHook{by: c.who}
@@ -183,7 +183,7 @@ func (s *Server) putAdminHook(c call) {
 		return
 	}
 	var in adminBody
-	if !c.read(&in) {
+	if !c.readOpen(&in) {
 		return
 	}
 	if wrong := h.set(c.site, in.webhook()); wrong != "" {

@@ -163,9 +163,17 @@ func (t *accessToken) may(alternatives [][]string) bool {
 	})
 }
 
-// read decodes the JSON body, or answers 400.
-func (c call) read(into any) bool {
+// read decodes a JSON body of which every property is known, or answers 400.
+func (c call) read(into any) bool { return c.decode(into, true) }
+
+// readOpen is read where the request may have more than the stand-in knows.
+func (c call) readOpen(into any) bool { return c.decode(into, false) }
+
+func (c call) decode(into any, closed bool) bool {
 	dec := json.NewDecoder(c.r.Body)
+	if closed {
+		dec.DisallowUnknownFields()
+	}
 	err := dec.Decode(into)
 	if err == nil {
 		if _, more := dec.Token(); !errors.Is(more, io.EOF) {

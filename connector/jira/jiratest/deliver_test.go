@@ -30,7 +30,7 @@ type hookBody struct {
 		Items []struct {
 			ID   string  `json:"fieldId"`
 			From *string `json:"fromString"`
-			To   *string `json:"toString"` //nolint:tagliatelle // Jira's name
+			To   *string `json:"toString"`
 		} `json:"items"`
 	} `json:"changelog"`
 	Bulk     *struct{}      `json:"bulkOperationMetaData"`
@@ -117,4 +117,3 @@ func (a *app) verified(header, secret string) map[string]any {
 	}
 	return claims
 }
-

@@ -49,7 +49,7 @@ type item struct {
 	From       *string `json:"from"`
 	FromString *string `json:"fromString"`
 	To         *string `json:"to"`
-	ToString   *string `json:"toString"` //nolint:tagliatelle // Jira's name
+	ToString   *string `json:"toString"`
 }
 
 func text(s string) *string {

@@ -8,19 +8,22 @@ import (
 	"strings"
 )
 
-// Transport reaches the server without a socket and refuses every other
-// address. It works with a Server of either kind.
+// Transport reaches the server without a socket. Other addresses it refuses or,
+// where NewInMemory made the server, hands to that one's RoundTripper.
 func (s *Server) Transport() http.RoundTripper { return memory{s} }
 
 type memory struct{ s *Server }
 
 // RoundTrip implements http.RoundTripper.
 func (m memory) RoundTrip(r *http.Request) (resp *http.Response, err error) {
+	if !strings.HasPrefix(r.URL.String(), m.s.URL+"/") {
+		if m.s.http == nil {
+			return m.s.sender.Transport.RoundTrip(r)
+		}
+		return nil, fmt.Errorf("jiratest: no stand-in for %s", r.URL.Redacted())
+	}
 	if r.Body != nil {
 		defer r.Body.Close()
-	}
-	if !strings.HasPrefix(r.URL.String(), m.s.URL+"/") {
-		return nil, fmt.Errorf("jiratest: no stand-in for %s", r.URL.Redacted())
 	}
 	if err := r.Context().Err(); err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package jiratest
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/http"
 	"slices"
@@ -61,9 +62,18 @@ type issueFields struct {
 
 func (c call) issueFields() (f issueFields, ok bool) {
 	var in struct {
-		Fields issueFields `json:"fields"`
+		Fields json.RawMessage `json:"fields"`
 	}
-	return in.Fields, c.read(&in) && in.Fields.usable(c)
+	if !c.readOpen(&in) {
+		return f, false
+	}
+	dec := json.NewDecoder(bytes.NewReader(in.Fields))
+	dec.DisallowUnknownFields() // as a field that is on no screen
+	if err := dec.Decode(&f); err != nil {
+		apiError(c.w, http.StatusBadRequest, "jiratest cannot set these fields: "+err.Error())
+		return f, false
+	}
+	return f, f.usable(c)
 }
 
 // usable answers 400 with what is wrong, field by field.
@@ -249,7 +259,7 @@ func (s *Server) addComment(c call) {
 	var in struct {
 		Body json.RawMessage `json:"body"`
 	}
-	if !c.read(&in) {
+	if !c.readOpen(&in) {
 		return
 	}
 	text, ok := c.view.plain(in.Body)

@@ -25,6 +25,11 @@ type searchRequest struct {
 	Max    *int     `json:"maxResults"`
 	Fields []string `json:"fields"`
 	Expand string   `json:"expand"`
+
+	// Taken and without effect: the stand-in has no properties, and its index lags only when told to.
+	ByKeys     bool     `json:"fieldsByKeys"`
+	Properties []string `json:"properties"`
+	Reconcile  []int    `json:"reconcileIssues"`
 }
 
 func (c call) searchRequest() (in searchRequest, ok bool) {

@@ -94,11 +94,12 @@ func NewServer() *Server {
 
 // NewInMemory returns a Server without a socket, for testing/synctest, where
 // time stands still while a goroutine waits for a socket. [Server.Transport]
-// reaches it, at whatever URL says; webhooks are delivered through deliver.
-func NewInMemory(deliver http.RoundTripper) *Server {
+// reaches it, at whatever URL says. The rest of the world is behind the
+// RoundTripper: webhooks and callbacks go there, whatever their host.
+func NewInMemory(world http.RoundTripper) *Server {
 	s := newServer()
 	s.URL = "http://127.0.0.1:1"
-	s.sender = &http.Client{Transport: deliver, Timeout: deliveryTimeout}
+	s.sender = &http.Client{Transport: world, Timeout: deliveryTimeout}
 	close(s.served)
 	return s
 }
