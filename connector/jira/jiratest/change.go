@@ -119,11 +119,12 @@ func (t *Site) DeleteIssue(by, key string) {
 }
 
 func (t *Site) remove(by *person, i *issue) {
+	v := t.hookView()
 	e := t.issueEvent("jira:issue_deleted", "", by, i) // its fields are as they were
+	e.body["issue"] = i.wrap(v, i.listed(v))           // this event alone has comments and worklogs too, as captured bodies show
 	delete(t.keys, i.key)
 	t.issues = slices.DeleteFunc(t.issues, func(x *issue) bool { return x == i })
 	t.fire(e)
-	v := t.hookView()
 	for _, c := range i.comments {
 		t.fire(&event{name: "comment_deleted", issue: i, secondary: true, body: map[string]any{"comment": c.json(v), "issue": i.brief(v)}})
 	}

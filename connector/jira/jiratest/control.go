@@ -120,6 +120,17 @@ func (s *Server) SetScopes(clientID string, scopes ...string) {
 	})
 }
 
+// SetClientSecret replaces the secret of an app, as "Rotate secret" in the
+// developer console does: the former one is dead at once, and deliveries are
+// signed with the new one.
+func (s *Server) SetClientSecret(clientID, secret string) {
+	s.set(func() {
+		if c := s.clients[clientID]; c != nil {
+			c.secret = secret
+		}
+	})
+}
+
 // SetUndistributed makes an app one that is not distributed, as every app is
 // until its distribution is switched on: webhooks that anyone but the owner
 // registered are kept, and nothing is delivered for them. An empty owner undoes it.

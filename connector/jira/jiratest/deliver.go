@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -46,6 +47,8 @@ type outbox struct {
 	log             []*delivery
 	pending         int
 	settled         []chan struct{} // closed when pending is 0
+	omit            []string        // top-level parts left out of bodies
+	extra           map[string]any  // and added to them
 }
 
 // Delivery is a webhook call as Deliveries tells of it.
@@ -81,6 +84,19 @@ func (s *Server) LoseDeliveries(n int) { s.set(func() { s.outbox.lose = n }) }
 
 // DuplicateDeliveries makes the next n deliveries come twice, with one identifier.
 func (s *Server) DuplicateDeliveries(n int) { s.set(func() { s.outbox.duplicate = n }) }
+
+// OmitFromBodies leaves top-level parts out of what is delivered from now on,
+// such as "issue", which Jira's documentation does not promise for comments, or
+// "matchedWebhookIds". Without parts nothing is left out any more.
+func (s *Server) OmitFromBodies(parts ...string) {
+	s.set(func() { s.outbox.omit = slices.Clone(parts) })
+}
+
+// AddToBodies adds top-level parts to what is delivered from now on, as a
+// future version of Jira may. Nil adds nothing any more.
+func (s *Server) AddToBodies(parts map[string]any) {
+	s.set(func() { s.outbox.extra = maps.Clone(parts) })
+}
 
 // SetRetryDelay sets how long the first retry of a delivery waits; each further
 // one waits twice as long. Defaults to 20 ms, where Jira waits minutes.

@@ -5,9 +5,12 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
+	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/interactorhq/interactor/connector/jira/jiratest"
 )
@@ -116,4 +119,178 @@ func (a *app) verified(header, secret string) map[string]any {
 		a.t.Fatalf("header %v", head)
 	}
 	return claims
+}
+
+// An answer that asks for another try gets one, with the same identifier and a
+// count, five times at most.
+func TestRetries(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		status, attempts int
+	}{
+		{200, 1}, {204, 1}, {400, 1}, {401, 1}, {404, 1}, {410, 1}, {408, 6}, {409, 6}, {425, 6}, {429, 6}, {500, 6}, {503, 6},
+	} {
+		t.Run(fmt.Sprint(tt.status), func(t *testing.T) {
+			t.Parallel()
+			a := newApp(t)
+			a.atlassian.SetRetryDelay(time.Millisecond)
+			a.register(a.signIn(alice), "project = ENG", "jira:issue_created")
+			a.answer = func(int) int { return tt.status }
+			a.acme.CreateIssue(alice, jiratest.Issue{Project: "ENG"})
+			calls := a.calls()
+			for i, c := range calls {
+				want := ""
+				if i > 0 {
+					want = strconv.Itoa(i)
+				}
+				if got := c.Header.Get("X-Atlassian-Webhook-Retry"); got != want || c.Header.Get("X-Atlassian-Webhook-Identifier") != calls[0].Header.Get("X-Atlassian-Webhook-Identifier") {
+					t.Errorf("attempt %d: retry %q, %v", i+1, got, c.Header)
+				}
+			}
+			d := a.atlassian.Deliveries()[0]
+			if len(calls) != tt.attempts || d.Attempts != tt.attempts || d.Status != tt.status || d.Delivered() != (tt.status < 300) {
+				t.Errorf("%d attempts, %+v", len(calls), d)
+			}
+		})
+	}
+}
+
+func TestRetryAfterAnOutage(t *testing.T) {
+	t.Parallel()
+	a := newApp(t)
+	a.atlassian.SetRetryDelay(time.Millisecond)
+	a.register(a.signIn(alice), "project = ENG", "jira:issue_created")
+	a.answer = func(n int) int {
+		if n < 3 {
+			return http.StatusServiceUnavailable
+		}
+		return http.StatusNoContent
+	}
+	a.acme.CreateIssue(alice, jiratest.Issue{Project: "ENG"})
+	if n := len(a.calls()); n != 3 || !a.atlassian.Deliveries()[0].Delivered() {
+		t.Errorf("%d attempts", n)
+	}
+}
+
+func TestLoseDuplicateHold(t *testing.T) {
+	t.Parallel()
+	a := newApp(t)
+	other := a.atlassian.AddSite("other")
+	other.AddProject("ENG", "Engineering")
+	token := a.signIn(alice)
+	a.register(token, "project = ENG", "jira:issue_created")
+	create := func(site *jiratest.Site) { site.CreateIssue(alice, jiratest.Issue{Project: "ENG"}) }
+
+	a.atlassian.LoseDeliveries(1)
+	create(a.acme)
+	if d := a.atlassian.Deliveries(); len(a.calls()) != 0 || len(d) != 1 || !d[0].Lost || d[0].Delivered() {
+		t.Fatalf("%d calls, %+v", len(a.calls()), d)
+	}
+	a.atlassian.DuplicateDeliveries(1)
+	create(a.acme)
+	create(a.acme)
+	ids := func(calls []hookCall) (ids []string) {
+		for _, c := range calls {
+			ids = append(ids, c.Header.Get("X-Atlassian-Webhook-Identifier"))
+		}
+		return ids
+	}
+	got := ids(a.calls())
+	slices.Sort(got)
+	if len(got) != 3 || got[0] != got[1] || got[1] == got[2] {
+		t.Errorf("identifiers %q", got)
+	}
+
+	a.atlassian.HoldDeliveries()
+	for range 3 {
+		create(a.acme)
+	}
+	if n := len(a.calls()); n != 3 {
+		t.Errorf("%d calls while deliveries are held", n)
+	}
+	if n := a.atlassian.ReleaseDeliveries(slices.Reverse[[]jiratest.Delivery]); n != 3 {
+		t.Errorf("released %d", n)
+	}
+	released := ids(a.calls())[3:]
+	if !slices.IsSortedFunc(released, func(x, y string) int { return strings.Compare(y, x) }) || len(released) != 3 {
+		t.Errorf("not in the reversed order: %q", released)
+	}
+	create(a.acme)
+	if n := len(a.calls()); n != 7 {
+		t.Errorf("%d calls after the release", n)
+	}
+}
+
+// Two sites count alike: webhooks, issues and deliveries have the same ids.
+func TestIDsRepeatAcrossSites(t *testing.T) {
+	t.Parallel()
+	a := newApp(t)
+	other := a.atlassian.AddSite("other")
+	other.AddProject("ENG", "Engineering")
+	token := a.signIn(alice)
+	a.register(token, "project = ENG", "jira:issue_created")
+	if status, body := a.do(token, "POST", "/ex/jira/"+other.CloudID()+"/rest/api/3/webhook", map[string]any{
+		"url": a.hooks, "webhooks": []any{map[string]any{"jqlFilter": "project = ENG", "events": []string{"jira:issue_created"}}},
+	}); status != 200 {
+		t.Fatalf("%d %s", status, body)
+	}
+	for _, site := range []*jiratest.Site{a.acme, other} {
+		site.CreateIssue(alice, jiratest.Issue{Project: "ENG"})
+	}
+	calls, bodies := a.calls(), a.bodies()
+	if len(calls) != 2 {
+		t.Fatalf("%d calls", len(calls))
+	}
+	one, two := bodies[0], bodies[1]
+	if calls[0].Header.Get("X-Atlassian-Webhook-Identifier") != calls[1].Header.Get("X-Atlassian-Webhook-Identifier") ||
+		!slices.Equal(one.Matched, two.Matched) || one.Issue.Key != two.Issue.Key || one.Issue.Self == two.Issue.Self {
+		t.Errorf("%s\n%s", calls[0].Body, calls[1].Body)
+	}
+}
+
+func TestHookToken(t *testing.T) {
+	t.Parallel()
+	a := newApp(t)
+	now := time.Date(2026, 11, 25, 9, 0, 0, 0, time.UTC)
+	a.atlassian.SetClock(func() time.Time { return now })
+	secret := a.atlassian.App().ClientSecret
+	claims := a.verified(a.atlassian.HookToken(jiratest.Token{Site: a.acme}), secret)
+	if claims["iat"] != float64(now.Unix()) || claims["context"].(map[string]any)["cloudId"] != a.acme.CloudID() {
+		t.Errorf("%v", claims)
+	}
+	if claims := a.verified(a.atlassian.HookToken(jiratest.Token{Secret: "other", Age: time.Hour, Issuer: "x", Omit: "iat"}), "other"); claims["iat"] != nil ||
+		claims["iss"] != "x" || claims["exp"].(float64) >= float64(now.Unix()) {
+		t.Errorf("%v", claims)
+	}
+	for _, algorithm := range []string{"none", "RS256", "HS512"} {
+		token := a.atlassian.HookToken(jiratest.Token{Algorithm: algorithm})
+		head, err := base64.RawURLEncoding.DecodeString(token[:strings.IndexByte(token, '.')])
+		if err != nil || !strings.Contains(string(head), algorithm) || strings.HasSuffix(token, ".") != (algorithm != "HS512") {
+			t.Errorf("%s: %s", algorithm, token)
+		}
+	}
+}
+
+func TestBodiesCanBeOdd(t *testing.T) {
+	t.Parallel()
+	a := newApp(t)
+	a.register(a.signIn(alice), "project = ENG", "comment_created")
+	key := a.acme.CreateIssue(alice, jiratest.Issue{Project: "ENG"})
+	a.atlassian.OmitFromBodies("issue", "matchedWebhookIds")
+	a.atlassian.AddToBodies(map[string]any{"novelty": true})
+	a.acme.Comment(alice, key, "x")
+	a.atlassian.OmitFromBodies()
+	a.atlassian.AddToBodies(nil)
+	a.acme.Comment(alice, key, "y")
+	calls := a.calls()
+	if len(calls) != 2 {
+		t.Fatalf("%d calls", len(calls))
+	}
+	slices.SortFunc(calls, func(x, y hookCall) int { return len(x.Body) - len(y.Body) })
+	if s := string(calls[0].Body); strings.Contains(s, `"issue"`) || strings.Contains(s, "matched") || !strings.Contains(s, `"novelty":true`) {
+		t.Errorf("%s", s)
+	}
+	if s := string(calls[1].Body); !strings.Contains(s, `"issue"`) || !strings.Contains(s, "matched") || strings.Contains(s, "novelty") {
+		t.Errorf("%s", s)
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -31,17 +32,19 @@ func (t *Site) issueEvent(name, kind string, by *person, i *issue) *event {
 }
 
 // json is the body of a delivery.
-func (e *event) json(at time.Time, matched []int) []byte {
+func (o *outbox) json(e *event, at time.Time, matched []int) []byte {
 	body := map[string]any{"timestamp": at.UnixMilli(), "webhookEvent": e.name}
-	for k, v := range e.body {
-		body[k] = v
-	}
+	maps.Copy(body, e.body)
 	if e.changelog != nil {
 		body["changelog"] = map[string]any{"id": strconv.Itoa(e.changelog.id), "items": e.changelog.items}
 	}
 	if matched != nil {
 		body["matchedWebhookIds"] = matched
 	}
+	for _, part := range o.omit {
+		delete(body, part)
+	}
+	maps.Copy(body, o.extra)
 	return mustJSON(body)
 }
 
@@ -76,7 +79,8 @@ type adminHook struct {
 	updated           time.Time
 }
 
-// fire tells the webhooks. s.mu is held.
+// fire tells the webhooks. A JQL filter is about issues; events of sprints and
+// versions pass it whatever it says (assumed). s.mu is held.
 func (t *Site) fire(e *event) {
 	now := t.s.now()
 	// One delivery for an app, whatever number of its webhooks match: they share its address.
@@ -100,13 +104,13 @@ func (t *Site) fire(e *event) {
 		for _, h := range matched[c] {
 			ids = append(ids, h.id)
 		}
-		t.s.send(&delivery{site: t, event: e.name, client: c, url: matched[c][0].url, ids: ids, body: e.json(now, ids), secondary: e.secondary})
+		t.s.send(&delivery{site: t, event: e.name, client: c, url: matched[c][0].url, ids: ids, body: t.s.outbox.json(e, now, ids), secondary: e.secondary})
 	}
 	for _, h := range t.static {
 		if !h.on || !slices.Contains(h.events, e.name) || e.issue != nil && h.query != nil && !h.query.matches(e.issue, h.by, now) {
 			continue
 		}
-		d := &delivery{site: t, event: e.name, secret: h.secret, url: e.fill(h.url), body: e.json(now, nil), secondary: e.secondary}
+		d := &delivery{site: t, event: e.name, secret: h.secret, url: e.fill(h.url), body: t.s.outbox.json(e, now, nil), secondary: e.secondary}
 		if h.excludeBody {
 			d.body = nil
 		}

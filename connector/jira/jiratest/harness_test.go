@@ -240,3 +240,17 @@ func decode(t *testing.T, b []byte, out any) {
 		t.Fatalf("%v: %s", err, b)
 	}
 }
+
+func postForm(t *testing.T, address string, form url.Values) (status int, err error) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, address, bytes.NewReader([]byte(form.Encode())))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	resp, err := (&http.Client{Timeout: 10 * time.Second}).Do(req)
+	if err != nil {
+		return 0, err
+	}
+	return resp.StatusCode, resp.Body.Close()
+}

@@ -23,6 +23,7 @@ type condition struct {
 	parts []*condition
 
 	field    string // lower case
+	written  string // as it was written
 	operator string // =, !=, in, not in, is, is not, >, >=, <, <=, ~, !~
 	values   []operand
 }
@@ -206,7 +207,7 @@ func (p *jqlParser) clause() (*condition, error) {
 	if p.done() || !p.words[p.at].quoted && strings.Contains(jqlSymbols+"!=>=<=!~", p.words[p.at].text) {
 		return nil, p.unexpected()
 	}
-	c := &condition{field: strings.ToLower(p.words[p.at].text)}
+	c := &condition{field: strings.ToLower(p.words[p.at].text), written: p.words[p.at].text}
 	p.at++
 	switch {
 	case p.take("not"):

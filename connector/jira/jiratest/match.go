@@ -35,7 +35,7 @@ func webhookClause(c *condition) string {
 	allowed := []string{"key", "project", "issuetype", "status", "priority", "assignee", "reporter", "customfield_10011"}
 	switch {
 	case !slices.Contains(allowed, fieldName(c.field)):
-		return "The clause " + c.field + " is unsupported"
+		return "The clause " + c.written + " is unsupported"
 	case !slices.Contains([]string{"=", "!=", "in", "not in"}, c.operator):
 		return "The operator " + c.operator + " is unsupported"
 	case slices.ContainsFunc(c.values, func(v operand) bool { return v.function }):
@@ -73,7 +73,7 @@ func (t *Site) check(q *query) (wrong []string) {
 	for _, c := range q.condition.clauses() {
 		name := fieldName(c.field)
 		if name == "" {
-			wrong = append(wrong, fmt.Sprintf("Field '%s' does not exist or you do not have permission to view it.", c.field))
+			wrong = append(wrong, fmt.Sprintf("Field '%s' does not exist or you do not have permission to view it.", c.written))
 			continue
 		}
 		for _, v := range c.values {
@@ -100,7 +100,7 @@ func (t *Site) checkValue(name string, c *condition, v operand) string {
 	case v.empty:
 	case name == "updated" || name == "created":
 		if _, ok := jqlDate(v.text, time.Now(), time.UTC); !ok {
-			return fmt.Sprintf("Date value '%s' for field '%s' is invalid. Valid formats include: 'yyyy/MM/dd HH:mm', 'yyyy-MM-dd HH:mm', 'yyyy/MM/dd', 'yyyy-MM-dd', or a period format e.g. '-5d', '4w 2d'.", v.text, c.field)
+			return fmt.Sprintf("Date value '%s' for field '%s' is invalid. Valid formats include: 'yyyy/MM/dd HH:mm', 'yyyy-MM-dd HH:mm', 'yyyy/MM/dd', 'yyyy-MM-dd', or a period format e.g. '-5d', '4w 2d'.", v.text, c.written)
 		}
 	case name == "project":
 		known = t.project(v.text) != nil || slices.ContainsFunc(t.projects, func(p *project) bool { return strings.EqualFold(p.name, v.text) })
@@ -114,7 +114,7 @@ func (t *Site) checkValue(name string, c *condition, v operand) string {
 		known = t.s.byAccount(v.text) != nil
 	}
 	if !known {
-		return fmt.Sprintf("The value '%s' does not exist for the field '%s'.", v.text, c.field)
+		return fmt.Sprintf("The value '%s' does not exist for the field '%s'.", v.text, c.written)
 	}
 	return ""
 }
