@@ -116,11 +116,15 @@ func (b *adminBody) webhook() AdminWebhook {
 	return AdminWebhook{b.Name, b.Description, b.URL, b.Events, b.Filters[issueFilter], b.Secret, b.ExcludeBody}
 }
 
+func (h *adminHook) self(c call) string {
+	return c.view.base + "/rest/webhooks/1.0/webhook/" + strconv.Itoa(h.id)
+}
+
 func (h *adminHook) json(c call) map[string]any {
 	return map[string]any{
 		"name": h.name, "description": h.description, "url": h.url, "excludeBody": h.excludeBody, "events": h.events, "enabled": h.on,
 		"filters": map[string]string{issueFilter: h.jql}, "isSigned": h.secret != "",
-		"self":            c.view.base + "/rest/webhooks/1.0/webhook/" + strconv.Itoa(h.id),
+		"self":            h.self(c),
 		"lastUpdatedUser": h.by.id, "lastUpdatedDisplayName": h.by.name, "lastUpdated": h.updated.UnixMilli(),
 	}
 }
@@ -155,7 +159,7 @@ func (s *Server) addAdminHook(c call) {
 		return
 	}
 	c.site.keep(h)
-	c.w.Header().Set("Location", h.json(c)["self"].(string))
+	c.w.Header().Set("Location", h.self(c))
 	writeJSON(c.w, http.StatusCreated, h.json(c))
 }
 

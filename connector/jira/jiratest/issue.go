@@ -2,6 +2,7 @@ package jiratest
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -147,9 +148,7 @@ func (i *issue) fields(v view) map[string]any {
 	if i.sprint != nil {
 		f[fieldSprint] = []any{i.sprint.field()}
 	}
-	for name, value := range i.custom {
-		f[name] = value
-	}
+	maps.Copy(f, i.custom)
 	return f
 }
 

@@ -69,6 +69,8 @@ type word struct {
 
 const jqlSymbols = "=!<>~(),"
 
+func (w word) symbol() bool { return !w.quoted && strings.IndexByte(jqlSymbols, w.text[0]) >= 0 }
+
 func splitJQL(text string) ([]word, error) {
 	if len(text) > 10_000 {
 		return nil, fmt.Errorf("the query is longer than 10000 characters")
@@ -84,7 +86,7 @@ func splitJQL(text string) ([]word, error) {
 			if !ok {
 				return nil, fmt.Errorf("the quoted string %s has not been completed", text[i:])
 			}
-			words = append(words, word{w, true})
+			words = append(words, word{text: w, quoted: true})
 			i = end
 		case strings.IndexByte(jqlSymbols, c) >= 0:
 			n := 1
@@ -204,7 +206,7 @@ func (p *jqlParser) one(depth int) (*condition, error) {
 }
 
 func (p *jqlParser) clause() (*condition, error) {
-	if p.done() || !p.words[p.at].quoted && strings.Contains(jqlSymbols+"!=>=<=!~", p.words[p.at].text) {
+	if p.done() || p.words[p.at].symbol() {
 		return nil, p.unexpected()
 	}
 	c := &condition{field: strings.ToLower(p.words[p.at].text), written: p.words[p.at].text}
@@ -260,7 +262,7 @@ func (p *jqlParser) values(c *condition) error {
 }
 
 func (p *jqlParser) operand() (operand, error) {
-	if p.done() || !p.words[p.at].quoted && strings.Contains(jqlSymbols, p.words[p.at].text) {
+	if p.done() || p.words[p.at].symbol() {
 		return operand{}, p.unexpected()
 	}
 	w := p.words[p.at]

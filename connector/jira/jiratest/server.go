@@ -10,7 +10,8 @@
 //	key := acme.CreateIssue("alice@example.com", jiratest.Issue{Project: "ENG", Summary: "It is broken"})
 //	acme.Transition("alice@example.com", key, "Done")
 //
-// [Server.App] and [Server.Endpoints] are what a connector's Config needs.
+// [Server.Config] is what jira.New takes; [Server.App] and [Server.Endpoints] are
+// the same for other clients.
 //
 // It behaves as Atlassian's documentation says, errors included, and misbehaves
 // on demand: see the methods of [Server]. Where the documentation is silent and
@@ -32,6 +33,7 @@ import (
 	"time"
 
 	"github.com/interactorhq/interactor/connector"
+	"github.com/interactorhq/interactor/connector/jira"
 	"github.com/interactorhq/interactor/internal/standin"
 )
 
@@ -144,6 +146,12 @@ func (s *Server) Close() {
 // connector's Config. Every loopback address is an allowed callback of it.
 func (s *Server) App() connector.App {
 	return connector.App{ClientID: defaultClient, ClientSecret: defaultSecret}
+}
+
+// Config makes connector jira talk to the server instead of Atlassian, with the
+// app that is registered from the start.
+func (s *Server) Config() jira.Config {
+	return jira.Config{ClientID: defaultClient, ClientSecret: defaultSecret, Endpoints: s.Endpoints()}
 }
 
 // Endpoints make a connector talk to the server instead of Atlassian.

@@ -54,20 +54,21 @@ func TestBodiesAreOfTheRealShape(t *testing.T) {
 	}
 	for _, file := range files {
 		t.Run(filepath.Base(file), func(t *testing.T) {
+			t.Parallel()
 			raw, err := os.ReadFile(file)
 			if err != nil {
 				t.Fatal(err)
 			}
 			var body map[string]any
 			decode(t, raw, &body)
-			real, mine := flatten(body), ours[body["webhookEvent"].(string)]
-			for _, path := range slices.Sorted(maps.Keys(real)) {
+			captured, mine := flatten(body), ours[body["webhookEvent"].(string)]
+			for _, path := range slices.Sorted(maps.Keys(captured)) {
 				switch got, ok := mine[path]; {
 				case dropped(path):
 				case !ok && !parentIsEmpty(mine, path):
-					t.Errorf("a real body has %s, of kind %s; the stand-in's has none", path, real[path])
-				case ok && got != real[path] && got != "null" && real[path] != "null":
-					t.Errorf("%s is of kind %s, and of kind %s in the stand-in's body", path, real[path], got)
+					t.Errorf("a real body has %s, of kind %s; the stand-in's has none", path, captured[path])
+				case ok && got != captured[path] && got != "null" && captured[path] != "null":
+					t.Errorf("%s is of kind %s, and of kind %s in the stand-in's body", path, captured[path], got)
 				}
 			}
 		})
@@ -143,8 +144,8 @@ func parentIsEmpty(kinds map[string]string, path string) bool {
 		case ok && kind == "null":
 			return true
 		case ok && kind == "list":
-			_, any := kinds[path+"[]"]
-			return !any
+			_, some := kinds[path+"[]"]
+			return !some
 		}
 	}
 }

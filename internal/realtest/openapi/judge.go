@@ -2,7 +2,6 @@ package openapi
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -73,7 +72,8 @@ func (j *Judge) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // judge returns what the document forbids.
 func (j *Judge) judge(r *http.Request, path string, sent []byte, resp *http.Response, answered []byte) (wrong []error) {
-	in := r.Clone(context.WithoutCancel(r.Context()))
+	ctx := r.Context()
+	in := r.Clone(ctx)
 	in.URL = &url.URL{Path: path, RawQuery: r.URL.RawQuery}
 	in.Body = io.NopCloser(bytes.NewReader(sent))
 	route, params, err := j.document.router.FindRoute(in)
@@ -83,14 +83,14 @@ func (j *Judge) judge(r *http.Request, path string, sent []byte, resp *http.Resp
 	j.count(route, resp.StatusCode)
 	options := j.options(resp.StatusCode, len(answered))
 	request := &openapi3filter.RequestValidationInput{Request: in, PathParams: params, Route: route, Options: options}
-	if err := openapi3filter.ValidateRequest(in.Context(), request); err != nil && (!j.Probing || resp.StatusCode < 400) {
+	if err := openapi3filter.ValidateRequest(ctx, request); err != nil && (!j.Probing || resp.StatusCode < 400) {
 		wrong = append(wrong, fmt.Errorf("the request: %w", err))
 	}
 	response := &openapi3filter.ResponseValidationInput{
 		RequestValidationInput: request, Status: resp.StatusCode, Header: resp.Header, Options: options,
 	}
 	response.SetBodyBytes(answered)
-	if err := openapi3filter.ValidateResponse(in.Context(), response); err != nil {
+	if err := openapi3filter.ValidateResponse(ctx, response); err != nil {
 		wrong = append(wrong, fmt.Errorf("the answer: %w", err))
 	}
 	return wrong
