@@ -22,6 +22,9 @@ import (
 type jiraWorld struct {
 	t     *testing.T
 	judge *openapi.Judge
+
+	atlassian *jiratest.Server
+
 	base  string // of the site's API, with the version and a trailing slash
 	token string
 	acme  *jiratest.Site
@@ -35,7 +38,7 @@ func newJiraWorld(t *testing.T, version string) *jiraWorld {
 	t.Helper()
 	atlassian := jiratest.NewServer()
 	t.Cleanup(atlassian.Close)
-	w := &jiraWorld{t: t, acme: atlassian.AddSite("acme"), judge: jiraJudge(t, http.DefaultTransport)}
+	w := &jiraWorld{t: t, atlassian: atlassian, acme: atlassian.AddSite("acme"), judge: jiraJudge(t, http.DefaultTransport)}
 	w.base = atlassian.URL + "/ex/jira/" + w.acme.CloudID() + "/rest/api/" + version + "/"
 	w.token = jiraToken(t, atlassian)
 	w.acme.AddProject("ENG", "Engineering")
