@@ -16,6 +16,9 @@ type cursor struct {
 	Off     int64 `json:"off,omitempty"`     // how far Jira's clock is ahead of ours
 	Checked int64 `json:"checked,omitempty"` // ours, when Off was measured; 0: never
 
+	Watched bool  `json:"watched,omitempty"` // a webhook was held during a search
+	Lost    int64 `json:"lost,omitempty"`    // ours: until when a webhook was held that Jira has lost; 0: none
+
 	// Of a search that goes on with its next page.
 	Page      string `json:"page,omitempty"`
 	JQL       string `json:"jql,omitempty"`
@@ -63,10 +66,12 @@ func (c cursor) measured(off time.Duration, now time.Time) cursor {
 
 // done ends a search.
 func (c cursor) done() cursor {
-	return cursor{Start: c.Start, From: c.WalkFrom, At: c.WalkAt, Off: c.Off, Checked: c.Checked}
+	c.From, c.At = c.WalkFrom, c.WalkAt
+	c.GapIsTold = false
+	return c.restart()
 }
 
-// restart begins a search anew.
+// restart begins a search anew, in which gaps are not told again.
 func (c cursor) restart() cursor {
 	c.Page, c.JQL, c.WalkFrom, c.WalkAt = "", "", 0, 0
 	return c

@@ -66,6 +66,10 @@ func (c *Connector) Decode(in *connector.Inbound) (*connector.Decoded, error) {
 			To: []connector.Key{siteKey(host)}, Signal: connector.SignalMissed,
 			Reason: fmt.Sprintf("a webhook (%s) did not name the registrations it matches: what it says is looked up", h.Event),
 		}
+		if !searchable(string(h.Event)) {
+			notice.Signal = connector.SignalGap
+			notice.Reason = fmt.Sprintf("a webhook (%s) did not name the registrations it matches, and what it says cannot be looked up", h.Event)
+		}
 	}
 	return &connector.Decoded{Notices: []connector.Notice{notice}}, nil
 }
@@ -116,6 +120,13 @@ func silent(event string) bool {
 // told reports whether a trigger is about an event.
 func told(event string) bool {
 	return slices.ContainsFunc(offers(), func(o offer) bool { return slices.Contains(o.def.Topics, event) })
+}
+
+// searchable reports whether a search finds what an event is about.
+func searchable(event string) bool {
+	return slices.ContainsFunc(offers(), func(o offer) bool {
+		return slices.Contains(o.def.Topics, event) && slices.Contains(o.sources, Poll)
+	})
 }
 
 func (d decoding) occurrences() ([]connector.Occurrence, error) {

@@ -123,11 +123,19 @@ func register(ctx context.Context, svc *service, sub *connector.Subscription, w 
 	return string(r.ID), nil
 }
 
+// maxFormer bounds how many webhooks that were replaced still route to us.
+const maxFormer = 4
+
+// heldDynamic also keeps the keys of webhooks that this one replaces: what they
+// told of before can come for half an hour after.
 func heldDynamic(host site, sub *connector.Subscription, id string, expires time.Time) *connector.Held {
-	return &connector.Held{
-		ID: id, ExpiresAt: expires.UTC(), Cursor: sub.Held.Cursor, Values: sub.Held.Values,
-		Keys: []connector.Key{webhookKey(string(host), id)},
+	keys := []connector.Key{webhookKey(string(host), id)}
+	for _, k := range sub.Held.Keys {
+		if len(keys) <= maxFormer && !slices.Contains(keys, k) {
+			keys = append(keys, k)
+		}
 	}
+	return &connector.Held{ID: id, ExpiresAt: expires.UTC(), Cursor: sub.Held.Cursor, Values: sub.Held.Values, Keys: keys}
 }
 
 // prolong keeps a dynamic webhook for 30 days more. Jira ignores ids that it

@@ -118,18 +118,18 @@ func (e *expansion) walk(ctx context.Context, cur cursor) (*connector.Expansion,
 	}
 	out := &connector.Expansion{}
 	if cur.Page == "" {
-		if reason := e.gap(cur); reason != "" && !cur.GapIsTold {
-			out.Notices = append(out.Notices, connector.Notice{Signal: connector.SignalGap, Reason: reason})
-			cur.GapIsTold = true
+		gone, err := e.gone(ctx)
+		if err != nil {
+			return nil, err
 		}
-		var err error
+		if gone {
+			out.Notices = append(out.Notices, connector.Notice{Signal: connector.SignalGone, Reason: "Jira no longer has the webhook"})
+		}
+		if e.sub.Watch != watchPoll {
+			cur = e.watch(cur, e.sub.Held.ID != "" && !gone, out)
+		}
 		if cur, err = e.measure(ctx, cur); err != nil {
 			return nil, err
-		}
-		if gone, err := e.gone(ctx); err != nil {
-			return nil, err
-		} else if gone {
-			out.Notices = append(out.Notices, connector.Notice{Signal: connector.SignalGone, Reason: "Jira no longer has the webhook"})
 		}
 		cur.WalkAt = e.now.UnixMilli()
 		cur.WalkFrom = cur.WalkAt + cur.Off
@@ -245,29 +245,46 @@ func (e *expansion) searches() bool {
 	})
 }
 
-// gap says what may be lost for good since the cursor; "" if nothing can be.
-func (e *expansion) gap(cur cursor) string {
-	if e.sub.Watch == watchPoll {
-		return ""
+// watch notes whether a webhook is held, and tells when what it told may be lost
+// for good.
+func (e *expansion) watch(cur cursor, held bool, out *connector.Expansion) cursor {
+	var why string
+	until := time.UnixMilli(cur.At)
+	since := unstamp(e.sub.Held.Values[valueSince])
+	switch {
+	case !held:
+		if cur.Watched && cur.Lost == 0 {
+			cur.Lost = cur.At
+		}
+		return cur
+	case cur.Lost != 0, cur.Watched && since.UnixMilli() > cur.At:
+		if cur.Lost != 0 {
+			until = time.UnixMilli(cur.Lost)
+		}
+		why = fmt.Sprintf("there was no webhook for a while between %s and %s", rfc3339(until), rfc3339(since))
+	case cur.Watched && e.now.Sub(until) > e.c.cfg.SafetyInterval+awayMargin:
+		why = fmt.Sprintf("nobody has looked since %s, and Jira repeats a webhook for half an hour only", rfc3339(until))
 	}
-	var lost []string
+	cur.Watched, cur.Lost = true, 0
+	if lost := e.unsearchable(); why != "" && lost != "" && !cur.GapIsTold {
+		out.Notices = append(out.Notices, connector.Notice{
+			Signal: connector.SignalGap,
+			Reason: why + ": what else happened is looked up, but these cannot be found: " + lost,
+		})
+	}
+	cur.GapIsTold = true
+	return cur
+}
+
+func rfc3339(at time.Time) string { return at.UTC().Format(time.RFC3339) }
+
+// unsearchable names what is wanted and what no search finds.
+func (e *expansion) unsearchable() string {
+	var labels []string
 	for _, o := range offers() {
 		if e.wanted[o.def.Name] && !slices.Contains(o.sources, Poll) {
-			lost = append(lost, o.def.Label)
+			labels = append(labels, o.def.Label)
 		}
 	}
-	at := time.UnixMilli(cur.At)
-	since := unstamp(e.sub.Held.Values[valueSince])
-	var why string
-	switch {
-	case len(lost) == 0:
-		return ""
-	case since.Sub(at) > time.Second:
-		why = fmt.Sprintf("the webhook was gone for a while between %s and %s", at.UTC().Format(time.RFC3339), since.UTC().Format(time.RFC3339))
-	case e.now.Sub(at) > e.c.cfg.SafetyInterval+awayMargin:
-		why = fmt.Sprintf("nobody has looked since %s, and Jira repeats a webhook for half an hour only", at.UTC().Format(time.RFC3339))
-	default:
-		return ""
-	}
-	return why + ": what else happened is looked up, but these cannot be found: " + strings.Join(lost, ", ")
+	return strings.Join(labels, ", ")
 }

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -44,7 +45,8 @@ func connect(t testing.TB, s *jiratest.Server, c *jira.Connector, person string,
 	codes := make(chan url.Values, 1)
 	callback := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { codes <- r.URL.Query() }))
 	defer callback.Close()
-	d, app := c.Describe(), s.App()
+	d := c.Describe()
+	app, _ := c.DefaultApp()
 	conf := oauth2.Config{
 		ClientID: app.ClientID, ClientSecret: app.ClientSecret, RedirectURL: callback.URL + "/oauth/callback", Scopes: scopes,
 		Endpoint: oauth2.Endpoint{AuthURL: string(d.OAuth.Authorize), TokenURL: string(d.OAuth.Token.URL), AuthStyle: oauth2.AuthStyleInParams},
@@ -129,17 +131,27 @@ type rig struct {
 	gaps    []string
 	signals []connector.Signal
 	refused []error
+	crashes int
+	lost    int             // watches that were made anew
+	routed  map[string]bool // deliveries that reached a watch, by site and identifier
+	now     func() time.Time
 }
 
 const ownSecret = "a-secret-of-43-characters-for-admin-webhooks"
 
 func newRig(t testing.TB, server *jiratest.Server, cfg jira.Config, person string, filters ...trigger.Filter) *rig {
 	t.Helper()
+	return newRigAt(t, time.Now, server, cfg, person, filters...)
+}
+
+func newRigAt(t testing.TB, now func() time.Time, server *jiratest.Server, cfg jira.Config, person string, filters ...trigger.Filter) *rig {
+	t.Helper()
 	c := jira.New(cfg)
 	r := &rig{
 		t: t, server: server, c: c, session: connect(t, server, c, person, everyScope),
-		seen: map[[2]string]bool{}, filters: filters, secret: server.App().ClientSecret,
+		seen: map[[2]string]bool{}, filters: filters, secret: cfg.ClientSecret, routed: map[string]bool{}, now: now,
 	}
+	r.session.Now = now
 	r.hooks = httptest.NewServer(http.HandlerFunc(r.receive))
 	t.Cleanup(r.hooks.Close)
 	registry, err := connector.NewRegistry(c)
@@ -225,6 +237,7 @@ func (r *rig) receive(w http.ResponseWriter, req *http.Request) {
 
 func (r *rig) take(req *http.Request) int {
 	in := inbound(req, r.hooks.URL)
+	in.ReceivedAt = r.now()
 	in.Secrets = []string{r.secret}
 	var at *connector.Subscription
 	r.mu.Lock()
@@ -246,6 +259,10 @@ func (r *rig) take(req *http.Request) int {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.crashes > 0 {
+		r.crashes--
+		return http.StatusServiceUnavailable
+	}
 	for _, n := range decoded.Notices {
 		var to []*connector.Subscription
 		switch {
@@ -260,10 +277,17 @@ func (r *rig) take(req *http.Request) int {
 				}
 			}
 		}
+		if len(to) > 0 {
+			r.routed[deliveryOf(in.Body, in.Header.Get("X-Atlassian-Webhook-Identifier"))] = true
+		}
 		r.notice(n, to)
 	}
 	return http.StatusOK
 }
+
+// deliveryOf names a delivery: its identifier is unique on its site alone, the
+// body tells the rest.
+func deliveryOf(body []byte, identifier string) string { return identifier + " " + string(body) }
 
 func (r *rig) fail(err error) {
 	r.mu.Lock()
@@ -402,4 +426,98 @@ func (r *rig) want(counts map[string]int) {
 	if len(r.refused) > 0 {
 		r.t.Errorf("refused: %v", r.refused)
 	}
+}
+
+// crash lets the next n webhooks be lost between Decode and the commit, as when
+// the process is killed: Jira gets no 2xx.
+func (r *rig) crash(n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.crashes = n
+}
+
+// again renews a watch, and makes it anew when Jira has lost it; what fails for
+// now is tried again.
+func (r *rig) again(s *connector.Subscription) {
+	r.t.Helper()
+	for range 20 {
+		r.mu.Lock()
+		sub := *s
+		r.mu.Unlock()
+		held, err := r.c.Renew(r.t.Context(), r.session, &sub)
+		anew := errors.Is(err, connector.ErrGone)
+		if anew {
+			r.lost++
+			sub.Held = connector.Held{}
+			held, err = r.c.Subscribe(r.t.Context(), r.session, &sub)
+		}
+		if err != nil {
+			continue
+		}
+		r.mu.Lock()
+		s.Held = *held
+		r.mu.Unlock()
+		return
+	}
+	r.t.Fatalf("%s cannot be renewed", s.ID)
+}
+
+// judge compares what was told with what the oracle expects.
+func (r *rig) judge(truth oracle, want func(fact) bool) {
+	r.t.Helper()
+	late := 0
+	must, may := truth.expect(r.t, func(d jiratest.Delivery) bool {
+		if !strings.HasPrefix(d.URL, r.hooks.URL) {
+			return false
+		}
+		if d.Webhooks == nil || r.routed[deliveryOf(d.Body, d.Identifier)] {
+			return true
+		}
+		for _, s := range r.subs {
+			for _, id := range d.Webhooks {
+				if slices.Contains(s.Held.Keys, connector.NewKey("webhook", strings.TrimPrefix(d.Site.URL(), "https://"), strconv.Itoa(id))) {
+					return true
+				}
+			}
+		}
+		late++ // of a webhook that Jira has lost since; that is told as a gap
+		return false
+	}, want)
+	if late > 0 && r.lost == 0 {
+		r.t.Errorf("%d deliveries of webhooks that nobody holds", late)
+	}
+	if late > 0 && want(fact{trigger: jira.IssueDeleted}) && len(r.gaps) == 0 {
+		r.t.Errorf("%d deliveries of webhooks that Jira had lost, and no gap was told", late)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	told := map[[2]string]int{}
+	for _, o := range r.told {
+		told[[2]string{o.Trigger, said(r.t, o.Payload, o.Trigger, o.Key)}]++
+	}
+	var missing, invented, double []string
+	for id := range must {
+		if told[id] == 0 {
+			missing = append(missing, id[0]+" "+id[1])
+		}
+	}
+	for id, n := range told {
+		if !must[id] && !may[id] {
+			invented = append(invented, id[0]+" "+id[1])
+		}
+		if n > 1 {
+			double = append(double, id[0]+" "+id[1])
+		}
+	}
+	if len(missing)+len(invented)+len(double) > 0 {
+		r.t.Errorf("of %d events %d are missing, %d did not happen, %d were told under two keys:\n%.2000s\n%.2000s\n%.2000s",
+			len(must), len(missing), len(invented), len(double), strings.Join(missing, "\n"), strings.Join(invented, "\n"), strings.Join(double, "\n"))
+	}
+	if len(must) < 20 {
+		r.t.Errorf("only %d events", len(must))
+	}
+	for _, err := range r.refused {
+		r.t.Errorf("refused: %v", err)
+	}
+	r.t.Logf("%d events must and %d may be told; %d were told again; %d late; %d watches made anew, %d gaps", len(must), len(may), r.twice, late, r.lost, len(r.gaps))
 }

@@ -54,7 +54,9 @@ func TestDynamicWebhookToken(t *testing.T) {
 		{name: "alg RS256", c: dynamic, token: jiratest.Token{Algorithm: "RS256"}},
 		{name: "another secret", c: dynamic, token: jiratest.Token{Secret: "another"}},
 		{name: "no header", c: dynamic, head: func(h http.Header) { h.Del("Authorization") }},
-		{name: "not a bearer token", c: dynamic, head: func(h http.Header) { h.Set("Authorization", strings.Replace(h.Get("Authorization"), "Bearer", "JWT", 1)) }},
+		{name: "not a bearer token", c: dynamic, head: func(h http.Header) {
+			h.Set("Authorization", strings.Replace(h.Get("Authorization"), "Bearer", "JWT", 1))
+		}},
 		{name: "two headers", c: dynamic, head: func(h http.Header) { h.Add("Authorization", h.Get("Authorization")) }},
 		{name: "a signature that does not fit beside it", c: dynamic, head: func(h http.Header) { h.Set("X-Hub-Signature", "sha256=00") }},
 	} {
