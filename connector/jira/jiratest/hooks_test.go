@@ -134,6 +134,10 @@ func TestListRefreshDelete(t *testing.T) {
 	if got := ids(); !slices.Equal(got, []int{1}) {
 		t.Errorf("after 30 days: %v", got)
 	}
+	a.acme.Comment(alice, a.acme.CreateIssue(alice, jiratest.Issue{Project: "ENG"}), "to whom?")
+	if d := a.atlassian.Deliveries(); len(d) != 1 || !slices.Equal(d[0].Webhooks, []int{1}) {
+		t.Errorf("delivered after 30 days: %+v", d)
+	}
 	// The dead ones do not count, and do not come back.
 	if status, _ := a.do(token, "PUT", "api/3/webhook/refresh", map[string]any{"webhookIds": []int{2}}); status != 200 || len(ids()) != 1 {
 		t.Errorf("status %d, %v", status, ids())
@@ -145,8 +149,8 @@ func TestListRefreshDelete(t *testing.T) {
 		t.Errorf("status %d, %v", status, ids())
 	}
 	a.acme.CreateIssue(alice, jiratest.Issue{Project: "ENG"})
-	if n := len(a.atlassian.Deliveries()); n != 0 {
-		t.Errorf("%d deliveries without a webhook", n)
+	if n := len(a.atlassian.Deliveries()); n != 1 {
+		t.Errorf("%d deliveries without a webhook", n-1)
 	}
 }
 
