@@ -4,31 +4,23 @@
 package standin
 
 import (
-	"context"
 	"fmt"
 	"net"
 	"net/http"
+	"syscall"
 	"time"
 )
 
 // LoopbackClient reaches loopback addresses alone, so that a stand-in never
-// sends anything to the world.
+// sends anything to the world: what a name stands for is judged before it is dialled.
 func LoopbackClient() *http.Client {
-	dialer := &net.Dialer{Timeout: 5 * time.Second}
-	return &http.Client{
-		Timeout: 10 * time.Second,
-		Transport: &http.Transport{DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-			conn, err := dialer.DialContext(ctx, network, address)
-			if err != nil {
-				return nil, err
-			}
-			if a, ok := conn.RemoteAddr().(*net.TCPAddr); !ok || !a.IP.IsLoopback() {
-				_ = conn.Close()
-				return nil, fmt.Errorf("%s is not a loopback address", address)
-			}
-			return conn, nil
-		}},
-	}
+	dialer := &net.Dialer{Timeout: 5 * time.Second, Control: func(_, address string, _ syscall.RawConn) error {
+		if host, _, err := net.SplitHostPort(address); err != nil || !IsLoopback(host) {
+			return fmt.Errorf("%s is not a loopback address", address)
+		}
+		return nil
+	}}
+	return &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DialContext: dialer.DialContext}}
 }
 
 // IsLoopback reports whether a host name without port is this machine's own.
