@@ -69,7 +69,7 @@ func subscribeAdmin(ctx context.Context, svc *service, host site, sub *connector
 		case err == nil:
 			return held(id), nil
 		case !errors.Is(err, connector.ErrGone):
-			return nil, refusedTo(err, errNoAdmin)
+			return nil, noAdmin(err)
 		}
 	}
 	var made adminHook
@@ -78,7 +78,7 @@ func subscribeAdmin(ctx context.Context, svc *service, host site, sub *connector
 	case errors.Is(err, connector.ErrGone):
 		return nil, fmt.Errorf("jira: %w: the site does not answer: is it suspended, or no Jira site any more", connector.ErrRefused)
 	case err != nil:
-		return nil, refusedTo(err, errNoAdmin)
+		return nil, noAdmin(err)
 	case made.id() == "":
 		return nil, fmt.Errorf("jira: POST %s: the answer does not say which webhook it made", adminPath)
 	}
@@ -118,7 +118,7 @@ func renewAdmin(ctx context.Context, svc *service, sub *connector.Subscription) 
 func listAdmin(ctx context.Context, svc *service) (held []connector.Held, err error) {
 	var all []adminHook
 	if err := svc.call(ctx, http.MethodGet, adminPath, nil, &all); err != nil {
-		return nil, refusedTo(err, errNoAdmin)
+		return nil, noAdmin(err)
 	}
 	for _, h := range all {
 		if id := h.id(); id != "" {
@@ -134,5 +134,5 @@ func deleteAdmin(ctx context.Context, svc *service, id string) error {
 	if errors.Is(err, connector.ErrGone) {
 		return nil
 	}
-	return refusedTo(err, errNoAdmin)
+	return noAdmin(err)
 }

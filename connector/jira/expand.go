@@ -40,7 +40,7 @@ func (c *Connector) Expand(
 	if err != nil {
 		return nil, err
 	}
-	e := &expansion{c: c, svc: svc, site: host, sub: sub, now: svc.now(), wanted: c.wanted(sub)}
+	e := &expansion{c: c, svc: svc, site: host, sub: sub, now: svc.now(), wanted: c.wanted(sub, host)}
 	stored := sub.Cursor
 	if stored == "" {
 		stored = sub.Held.Cursor
@@ -55,14 +55,14 @@ func (c *Connector) Expand(
 	return e.walk(ctx, cur)
 }
 
-// wanted are the triggers of a Subscription.
-func (c *Connector) wanted(sub *connector.Subscription) map[string]bool {
+// wanted are the triggers of a Subscription at a site.
+func (c *Connector) wanted(sub *connector.Subscription, host site) map[string]bool {
 	wanted := make(map[string]bool)
 	for _, d := range c.definitions() {
 		if d.Watch != sub.Watch || d.Undeliverable != "" {
 			continue
 		}
-		if len(sub.Filters) == 0 || slices.ContainsFunc(sub.Filters, func(f trigger.Filter) bool { return f.Covers(d.Name) }) {
+		if len(sub.Filters) == 0 || slices.ContainsFunc(sub.Filters, func(f trigger.Filter) bool { return f.Covers(d.Name) && isOf(f, host) }) {
 			wanted[d.Name] = true
 		}
 	}
@@ -206,7 +206,7 @@ func (e *expansion) query(cur cursor) (string, error) {
 func (e *expansion) filter() string {
 	var here []trigger.Filter
 	for _, f := range e.sub.Filters {
-		if only := f.Params[paramSite]; only == "" || foldHost(only) == string(e.site) {
+		if isOf(f, e.site) {
 			here = append(here, f)
 		}
 	}

@@ -36,9 +36,9 @@ func (e *expansion) issue(ctx context.Context, raw json.RawMessage, floor time.T
 		o.Raw = raw
 		found = append(found, o)
 	}
-	new := func(at moment) bool { return !at.Before(floor) }
+	fresh := func(at moment) bool { return !at.Before(floor) }
 	fields := w.Fields.v
-	if new(fields.Created) {
+	if fresh(fields.Created) {
 		i := e.site.issue(&w)
 		i.Actor = user(fields.Creator.v)
 		add(e.site.tellIssue(IssueCreated, e.site.key("issue", w.ID), i))
@@ -49,7 +49,7 @@ func (e *expansion) issue(ctx context.Context, raw json.RawMessage, floor time.T
 			return nil, err
 		}
 		for _, h := range histories {
-			if !new(h.Created) {
+			if !fresh(h.Created) {
 				continue
 			}
 			for _, o := range e.site.tellChange(e.site.key("change", h.ID), &w, user(h.Author.v), "", h.Items) {
@@ -61,11 +61,11 @@ func (e *expansion) issue(ctx context.Context, raw json.RawMessage, floor time.T
 			}
 		}
 	}
-	if err := e.activity(ctx, &w, new, add); err != nil {
+	if err := e.activity(ctx, &w, fresh, add); err != nil {
 		return nil, err
 	}
 	for _, a := range fields.Attachments {
-		if new(a.Created) {
+		if fresh(a.Created) {
 			add(e.site.tellAttachment(&a, &w))
 		}
 	}
@@ -73,17 +73,17 @@ func (e *expansion) issue(ctx context.Context, raw json.RawMessage, floor time.T
 }
 
 // activity tells comments and worklogs.
-func (e *expansion) activity(ctx context.Context, w *wireIssue, new func(moment) bool, add func(connector.Occurrence)) error {
+func (e *expansion) activity(ctx context.Context, w *wireIssue, fresh func(moment) bool, add func(connector.Occurrence)) error {
 	if e.wants(CommentCreated, CommentUpdated) {
 		comments, err := e.comments(ctx, w)
 		if err != nil {
 			return err
 		}
 		for _, c := range comments {
-			if new(c.Created) {
+			if fresh(c.Created) {
 				add(e.site.tellComment(CommentCreated, &c, w))
 			}
-			if new(c.Updated) && c.Updated.After(c.Created.Time) {
+			if fresh(c.Updated) && c.Updated.After(c.Created.Time) {
 				add(e.site.tellComment(CommentUpdated, &c, w))
 			}
 		}
@@ -94,10 +94,10 @@ func (e *expansion) activity(ctx context.Context, w *wireIssue, new func(moment)
 			return err
 		}
 		for _, l := range worklogs {
-			if new(l.Created) {
+			if fresh(l.Created) {
 				add(e.site.tellWorklog(WorklogCreated, &l, w))
 			}
-			if new(l.Updated) && l.Updated.After(l.Created.Time) {
+			if fresh(l.Updated) && l.Updated.After(l.Created.Time) {
 				add(e.site.tellWorklog(WorklogUpdated, &l, w))
 			}
 		}
@@ -178,7 +178,10 @@ func list[T any](ctx context.Context, e *expansion, w *wireIssue, path, member s
 			return nil, err
 		}
 		var some []json.RawMessage
-		if err := json.Unmarshal(page[member], &some); err != nil || len(some) == 0 {
+		if err := json.Unmarshal(page[member], &some); err != nil {
+			return nil, fmt.Errorf("jira: the %s of issue %s: the answer is not the expected JSON: %w", member, w.ID, err)
+		}
+		if len(some) == 0 {
 			return all, nil
 		}
 		var good array[T]

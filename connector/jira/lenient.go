@@ -119,9 +119,7 @@ type array[T any] []T
 // UnmarshalJSON implements json.Unmarshaler.
 func (a *array[T]) UnmarshalJSON(b []byte) error {
 	var raw []json.RawMessage
-	if json.Unmarshal(b, &raw) != nil {
-		return nil
-	}
+	_ = json.Unmarshal(b, &raw) // no array has no elements
 	for _, one := range raw {
 		var v T
 		if json.Unmarshal(one, &v) == nil {

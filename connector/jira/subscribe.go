@@ -30,8 +30,7 @@ func (c *Connector) wants(sub *connector.Subscription, host site) wish {
 	w := wish{address: sub.Address}
 	for _, d := range c.definitions() {
 		for _, f := range sub.Filters {
-			only := f.Params[paramSite]
-			if d.Watch == sub.Watch && f.Covers(d.Name) && (only == "" || foldHost(only) == string(host)) {
+			if d.Watch == sub.Watch && f.Covers(d.Name) && isOf(f, host) {
 				wanted = append(wanted, f)
 				w.topics = append(w.topics, d.Topics...)
 			}
@@ -44,6 +43,12 @@ func (c *Connector) wants(sub *connector.Subscription, host site) wish {
 	w.topics = slices.Compact(w.topics)
 	w.jql = issueFilter(sub, wanted)
 	return w
+}
+
+// isOf reports whether a line of the trigger list is about a site.
+func isOf(f trigger.Filter, host site) bool {
+	only := f.Params[paramSite]
+	return only == "" || foldHost(only) == string(host)
 }
 
 func isAdmin(watch string) bool { return watch == watchAdminIssues || watch == watchAdminSite }
@@ -148,11 +153,11 @@ func (c *Connector) at(s *connector.Session, sub *connector.Subscription) (site,
 	return host, svc, err
 }
 
-// refusedTo explains a 403 to who made it.
-func refusedTo(err error, why string) error {
+// noAdmin explains a 403 to who administers nothing.
+func noAdmin(err error) error {
 	var status *connector.StatusError
 	if errors.Is(err, connector.ErrScope) && errors.As(err, &status) && !strings.Contains(status.Body, "scope") {
-		return fmt.Errorf("jira: %w: %s: %s", connector.ErrRefused, why, excerpt(status.Body))
+		return fmt.Errorf("jira: %w: %s: %s", connector.ErrRefused, errNoAdmin, excerpt(status.Body))
 	}
 	return err
 }

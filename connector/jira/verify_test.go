@@ -82,18 +82,24 @@ func TestAdminWebhookSignature(t *testing.T) {
 	for _, row := range []struct {
 		name, header, body string
 		ok                 bool
+		app                bool // at the App's address
 	}{
-		{"the vector of Atlassian's documentation", "sha256=a4771c39fbe90f317c7824e83ddef3caae9cb3d976c214ace1f2937e133263c9", body, true},
-		{"another body", "sha256=a4771c39fbe90f317c7824e83ddef3caae9cb3d976c214ace1f2937e133263c9", "Hello, World!", false},
-		{"another method", "sha1=a4771c39fbe90f317c7824e83ddef3caae9cb3d976c214ace1f2937e133263c9", body, false},
-		{"no method", "a4771c39fbe90f317c7824e83ddef3caae9cb3d976c214ace1f2937e133263c9", body, false},
-		{"no header", "", body, false},
+		{"made by hand, for a Forwarder without accounts", "sha256=a4771c39fbe90f317c7824e83ddef3caae9cb3d976c214ace1f2937e133263c9", body, true, true},
+		{"made by hand, with another body", "sha256=a4771c39fbe90f317c7824e83ddef3caae9cb3d976c214ace1f2937e133263c9", "Hello", false, true},
+		{"the vector of Atlassian's documentation", "sha256=a4771c39fbe90f317c7824e83ddef3caae9cb3d976c214ace1f2937e133263c9", body, true, false},
+		{"another body", "sha256=a4771c39fbe90f317c7824e83ddef3caae9cb3d976c214ace1f2937e133263c9", "Hello, World!", false, false},
+		{"another method", "sha1=a4771c39fbe90f317c7824e83ddef3caae9cb3d976c214ace1f2937e133263c9", body, false, false},
+		{"no method", "a4771c39fbe90f317c7824e83ddef3caae9cb3d976c214ace1f2937e133263c9", body, false, false},
+		{"no header", "", body, false, false},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
 			in := &connector.Inbound{Header: http.Header{}, Body: []byte(row.body), ReceivedAt: time.Now(), Watch: "admin-issues", Secrets: []string{secret}}
 			// A token that proves the App proves nothing at a Subscription's address.
 			in.Header.Set("Authorization", "Bearer "+token(secret, time.Now()))
+			if row.app {
+				in.Watch = ""
+			}
 			if row.header != "" {
 				in.Header.Set("X-Hub-Signature", row.header)
 			}
