@@ -15,7 +15,8 @@
 // wrong or older than the service, each with the reason; everything else must
 // agree. [Judge.Require] keeps the test from passing because nothing was judged.
 //
-// jira_test.go is the example to start from; "googleapis.com/gmail.json" is the
-// document of Gmail. The documents come with "npm ci --prefix
-// internal/realtest/npm"; without them a test is skipped, or fails where CI=true.
+// TestJira, in jira_document_test.go, is the example to start from;
+// "googleapis.com/gmail.json" is the document of Gmail. The documents come with
+// "npm ci --prefix internal/realtest/npm"; without them a test is skipped, or
+// fails where CI=true.
 package openapi

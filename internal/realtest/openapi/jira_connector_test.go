@@ -9,6 +9,7 @@ import (
 	"github.com/interactorhq/interactor/connector"
 	"github.com/interactorhq/interactor/connector/jira"
 	"github.com/interactorhq/interactor/connector/jira/jiratest"
+	"github.com/interactorhq/interactor/internal/realtest/openapi"
 	"github.com/interactorhq/interactor/trigger"
 )
 
@@ -23,8 +24,7 @@ func (b bearer) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // What connector jira sends is documented, from the first call to the last, by
 // each of its sources.
-func TestJiraConnectorSendsWhatIsDocumented(t *testing.T) {
-	t.Parallel()
+func connectorSends(t *testing.T, document *openapi.Document) {
 	for source, operations := range map[jira.Source][]string{
 		jira.Dynamic: {
 			"registerDynamicWebhooks 200", "getDynamicWebhooksForApp 200", "refreshWebhooks 200", "deleteWebhookById 202",
@@ -35,10 +35,10 @@ func TestJiraConnectorSendsWhatIsDocumented(t *testing.T) {
 	} {
 		t.Run(string(source), func(t *testing.T) {
 			t.Parallel()
-			w := newJiraWorld(t, "3")
+			w := newJiraWorld(t, document, "3")
 			w.acme.SetAdmin(alice, true)
 			w.atlassian.SetClock(func() time.Time { return time.Now().Add(-time.Minute) })
-			judge := jiraJudge(t, bearer{w.token})
+			judge := jiraJudge(t, document, bearer{w.token})
 			cfg := w.atlassian.Config()
 			cfg.Sources = []jira.Source{source}
 			connectAndFollow(t, jira.New(cfg), &connector.Session{

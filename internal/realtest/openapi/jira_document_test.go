@@ -15,10 +15,26 @@ import (
 // jiraTime is how Jira writes what its document calls a date-time: the zone has no colon.
 const jiraTime = "2006-01-02T15:04:05.000-0700"
 
-// jiraJudge judges calls of the gateway by Atlassian's document of Jira Cloud.
-func jiraJudge(t testing.TB, next http.RoundTripper) *openapi.Judge {
-	t.Helper()
-	judge := openapi.Load(t, "atlassian.com/jira.json", jiraAmendments()...).Judge(t, next, jiraOperation)
+// TestJira holds all tests by Atlassian's document of Jira Cloud: it takes its
+// time to be read.
+func TestJira(t *testing.T) {
+	t.Parallel()
+	document := openapi.Load(t, "atlassian.com/jira.json", jiraAmendments()...)
+	for name, test := range map[string]func(*testing.T, *openapi.Document){
+		"the stand-in answers as documented":          standInAnswers,
+		"the stand-in refuses what is not documented": standInRefuses,
+		"the connector sends what is documented":      connectorSends,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, document)
+		})
+	}
+}
+
+// jiraJudge judges calls of the gateway.
+func jiraJudge(t testing.TB, document *openapi.Document, next http.RoundTripper) *openapi.Judge {
+	judge := document.Judge(t, next, jiraOperation)
 	judge.Times = []string{jiraTime}
 	return judge
 }

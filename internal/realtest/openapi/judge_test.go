@@ -36,10 +36,23 @@ func (c canned) RoundTrip(r *http.Request) (*http.Response, error) {
 	}, nil
 }
 
-// The judge itself: what it must find, in both directions.
+// The judge itself.
 func TestJudge(t *testing.T) {
 	t.Parallel()
 	document := openapi.Load(t, "atlassian.com/jira.json")
+	t.Run("findings", func(t *testing.T) {
+		t.Parallel()
+		findings(t, document)
+	})
+	t.Run("Require", func(t *testing.T) {
+		t.Parallel()
+		require(t, document)
+	})
+}
+
+// findings are what it must find, in both directions.
+func findings(t *testing.T, document *openapi.Document) {
+	t.Helper()
 	const json = "application/json"
 	for _, tt := range []struct {
 		name, method, path, body string
@@ -96,10 +109,10 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-func TestRequire(t *testing.T) {
-	t.Parallel()
+func require(t *testing.T, document *openapi.Document) {
+	t.Helper()
 	r := &recorder{TB: t}
-	judge := openapi.Load(t, "atlassian.com/jira.json").Judge(r, canned{401, "application/json", "{}"}, func(r *http.Request) (string, bool) {
+	judge := document.Judge(r, canned{401, "application/json", "{}"}, func(r *http.Request) (string, bool) {
 		return r.URL.Path, true
 	})
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://127.0.0.1:1/rest/api/3/myself", nil)
