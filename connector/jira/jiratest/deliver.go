@@ -112,8 +112,9 @@ func (s *Server) ReleaseDeliveries(arrange func([]Delivery)) int {
 	s.mu.Lock()
 	held := s.outbox.waiting
 	s.outbox.waiting, s.outbox.held = nil, false
-	if s.ctx.Err() != nil {
-		held = nil
+	if s.ctx.Err() != nil { // closed
+		s.mu.Unlock()
+		return 0
 	}
 	s.outbox.pending += len(held)
 	s.sends.Add(1)
