@@ -1,6 +1,7 @@
 package jiratest_test
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -101,10 +102,7 @@ func TestIssuesThroughTheAPIAreChecked(t *testing.T) {
 		"description": {"no document", "Atlassian Document"},
 		"colour":      {"red", "colour"},
 	} {
-		fields := map[string]any{}
-		for k, v := range good {
-			fields[k] = v
-		}
+		fields := maps.Clone(good)
 		fields[name] = tt.value
 		if status, body := a.do(token, "POST", "api/3/issue", map[string]any{"fields": fields}); status != 400 || !strings.Contains(body, tt.want) {
 			t.Errorf("%s: %d %s, want %q", name, status, body, tt.want)
