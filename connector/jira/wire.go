@@ -37,6 +37,13 @@ type wireProject struct {
 	Lead object[wireUser] `json:"projectLead"`
 }
 
+// wireRef names an issue within another one. No type here contains itself: how
+// deeply a body is nested would decide how often it is read.
+type wireRef struct {
+	ID  ident `json:"id"`
+	Key text  `json:"key"`
+}
+
 type wireIssue struct {
 	Self      text                  `json:"self"`
 	ID        ident                 `json:"id"`
@@ -56,7 +63,7 @@ type wireFields struct {
 	Priority    object[wireNamed]   `json:"priority"`
 	Resolution  object[wireNamed]   `json:"resolution"`
 	Project     object[wireProject] `json:"project"`
-	Parent      object[wireIssue]   `json:"parent"`
+	Parent      object[wireRef]     `json:"parent"`
 	Creator     object[wireUser]    `json:"creator"`
 	Reporter    object[wireUser]    `json:"reporter"`
 	Assignee    object[wireUser]    `json:"assignee"`
@@ -182,8 +189,8 @@ type wireLink struct {
 type wireLinked struct {
 	ID      ident                `json:"id"`
 	Type    object[wireLinkType] `json:"type"`
-	Outward object[wireIssue]    `json:"outwardIssue"`
-	Inward  object[wireIssue]    `json:"inwardIssue"`
+	Outward object[wireRef]      `json:"outwardIssue"`
+	Inward  object[wireRef]      `json:"inwardIssue"`
 }
 
 type wireSprint struct {
