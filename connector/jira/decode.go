@@ -55,10 +55,11 @@ func (c *Connector) Decode(in *connector.Inbound) (*connector.Decoded, error) {
 		return &connector.Decoded{}, nil
 	}
 	notice := connector.Notice{Occurrences: occurrences}
+	matched := webhookKeys(host, h.Matched)
 	switch {
 	case in.Watch != "": // the address says whose it is
-	case len(h.Matched) > 0:
-		notice.To = webhookKeys(host, h.Matched)
+	case len(matched) > 0:
+		notice.To = matched
 	case c.cfg.RouteBySite, in.Header.Get(signatureHeader) != "": // who made it by hand wants it so
 		notice.To = []connector.Key{siteKey(host)}
 	default:
@@ -76,7 +77,7 @@ func (c *Connector) Decode(in *connector.Inbound) (*connector.Decoded, error) {
 
 func webhookKeys(host string, ids []ident) (keys []connector.Key) {
 	for _, id := range ids[:min(len(ids), maxMatched)] {
-		if key := webhookKey(host, string(id)); !slices.Contains(keys, key) {
+		if key := webhookKey(host, string(id)); id != "" && !slices.Contains(keys, key) {
 			keys = append(keys, key)
 		}
 	}
