@@ -225,11 +225,24 @@ type result struct {
 // search asks for a page, through go-jira; its Search calls an address that Jira
 // Cloud has removed. What it answers is read here, for the members that
 // go-jira's types lack and for the odd one that they would stumble over.
+//
+// Issues can be large. A page that is longer than is read is asked for in smaller
+// ones, in the end for one issue without what is listed apart.
 func (e *expansion) search(ctx context.Context, cur cursor) (page result, err error) {
-	_, _, err = e.svc.Issue.SearchV2JQLWithContext(ctx, cur.JQL, &jiraapi.SearchOptionsV2{
-		NextPageToken: cur.Page, MaxResults: pageSize, Fields: []string{"*all"}, Expand: "changelog",
-	})
-	if err = e.svc.failed(ctx, "search", err); err != nil {
+	ask := func(size int, fields ...string) error {
+		_, _, err := e.svc.Issue.SearchV2JQLWithContext(ctx, cur.JQL, &jiraapi.SearchOptionsV2{
+			NextPageToken: cur.Page, MaxResults: size, Fields: fields, Expand: "changelog",
+		})
+		return e.svc.failed(ctx, "search", err)
+	}
+	size := pageSize
+	for err = ask(size, "*all"); e.svc.tooLong(err) && size > 1; err = ask(size, "*all") {
+		size /= 5
+	}
+	if e.svc.tooLong(err) {
+		err = ask(1, "*all", "-comment", "-worklog")
+	}
+	if err != nil {
 		return page, err
 	}
 	if err := json.Unmarshal(e.svc.last.body, &page); err != nil {

@@ -13,8 +13,8 @@ import (
 	"github.com/interactorhq/interactor/connector"
 )
 
-// maxListPages bounds how many pages are read of what belongs to one issue.
-const maxListPages = 50
+// maxListed bounds how much is read of what belongs to one issue.
+const maxListed = 5000
 
 // issue tells what happened to one issue since floor.
 func (e *expansion) issue(ctx context.Context, raw json.RawMessage, floor time.Time) ([]connector.Occurrence, error) {
@@ -151,7 +151,7 @@ func (e *expansion) histories(ctx context.Context, w *wireIssue, floor time.Time
 
 func (e *expansion) comments(ctx context.Context, w *wireIssue) ([]wireComment, error) {
 	have := w.Fields.v.Comments.some()
-	if int(have.Total) <= len(have.Comments) {
+	if w.Fields.v.Comments.v != nil && int(have.Total) <= len(have.Comments) {
 		return have.Comments, nil
 	}
 	return list[wireComment](ctx, e, w, "comment", "comments")
@@ -159,7 +159,7 @@ func (e *expansion) comments(ctx context.Context, w *wireIssue) ([]wireComment, 
 
 func (e *expansion) worklogs(ctx context.Context, w *wireIssue) ([]wireWorklog, error) {
 	have := w.Fields.v.Worklogs.some()
-	if int(have.Total) <= len(have.Worklogs) {
+	if w.Fields.v.Worklogs.v != nil && int(have.Total) <= len(have.Worklogs) {
 		return have.Worklogs, nil
 	}
 	return list[wireWorklog](ctx, e, w, "worklog", "worklogs")
@@ -167,10 +167,15 @@ func (e *expansion) worklogs(ctx context.Context, w *wireIssue) ([]wireWorklog, 
 
 // list reads all of what belongs to an issue where the search shows a part.
 func list[T any](ctx context.Context, e *expansion, w *wireIssue, path, member string) (all []T, err error) {
-	for read := 0; read < maxListPages*100; {
+	size := 100
+	for read := 0; read < maxListed; {
 		var page map[string]json.RawMessage
-		at := fmt.Sprintf("rest/api/2/issue/%s/%s?startAt=%d&maxResults=100", url.PathEscape(string(w.ID)), path, read)
+		at := fmt.Sprintf("rest/api/2/issue/%s/%s?startAt=%d&maxResults=%d", url.PathEscape(string(w.ID)), path, read, size)
 		err := e.svc.call(ctx, http.MethodGet, at, nil, &page)
+		if e.svc.tooLong(err) && size > 1 {
+			size /= 10
+			continue
+		}
 		if errors.Is(err, connector.ErrGone) { // deleted meanwhile
 			return all, nil
 		}

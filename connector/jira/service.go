@@ -118,6 +118,12 @@ func (s *service) failed(ctx context.Context, what string, err error) error {
 	return nil
 }
 
+// tooLong reports whether a call failed because its answer is longer than is
+// read: a smaller page may do.
+func (s *service) tooLong(err error) bool {
+	return s.last.status == 0 && errors.Is(err, connector.ErrRefused)
+}
+
 // networkError is what a call without an answer means. The Session's own errors
 // come through; everything else may pass.
 func networkError(ctx context.Context, err error) error {
