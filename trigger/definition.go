@@ -41,6 +41,11 @@ type Definition struct {
 
 	// Topics are the provider's own names of what that Watch must report.
 	Topics []string `json:"topics,omitempty"`
+
+	// Undeliverable says why this configuration of the connector cannot deliver
+	// the Trigger, and what to do; empty: it can. Setting it in a trigger list is
+	// refused.
+	Undeliverable string `json:"undeliverable,omitempty"`
 }
 
 // Param is a value that narrows a Trigger, such as a label or a repository. One

@@ -31,6 +31,7 @@ import (
 	"github.com/interactorhq/interactor/connector"
 	"github.com/interactorhq/interactor/connector/gitea"
 	"github.com/interactorhq/interactor/connector/gmail"
+	"github.com/interactorhq/interactor/connector/jira"
 	"github.com/interactorhq/interactor/connector/webhook"
 	"github.com/interactorhq/interactor/deployment"
 	"github.com/interactorhq/interactor/forward"
@@ -42,6 +43,7 @@ func products() map[string]product {
 	return map[string]product{
 		gmail.Name:   of(func(c gmail.Config) interactor.Connector { return gmail.New(c) }),
 		gitea.Name:   of(func(c gitea.Config) interactor.Connector { return gitea.New(c) }),
+		jira.Name:    of(func(c jira.Config) interactor.Connector { return jira.New(c) }),
 		webhook.Name: of(func(c webhook.Config) interactor.Connector { return webhook.New(c) }),
 	}
 }

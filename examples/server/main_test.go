@@ -71,7 +71,7 @@ func TestConfigMistakes(t *testing.T) {
 	}{
 		{"unknown member", map[string]any{"addresses": "x"}, `"addresses"`},
 		{"variable that is not set", map[string]any{"public_url": "${NOPE}"}, "public_url: the environment variable NOPE is not set"},
-		{"unknown connector", map[string]any{"connectors": map[string]any{"gmial": map[string]any{}}}, "connectors.gmial: no such connector; there are gitea, gmail, webhook"},
+		{"unknown connector", map[string]any{"connectors": map[string]any{"gmial": map[string]any{}}}, "connectors.gmial: no such connector; there are gitea, gmail, jira, webhook"},
 		{"unknown member of a connector", map[string]any{"connectors": map[string]any{"gmail": map[string]any{"clientid": "x"}}}, `connectors.gmail: json: unknown field "clientid"`},
 		{"no public address", map[string]any{"public_url": ""}, "PublicURL is missing"},
 		{"bad sealing key", map[string]any{"sealing_keys": []string{"short"}}, "SealingKeys[0]"},
