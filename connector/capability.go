@@ -3,6 +3,8 @@ package connector
 import (
 	"context"
 	"net/url"
+
+	"github.com/interactorhq/interactor/trigger"
 )
 
 // Connector is one third-party product. Describe returns the same value each time.
@@ -66,6 +68,20 @@ type Subscriber interface {
 	Subscribe(ctx context.Context, s *Session, sub *Subscription) (*Held, error)
 	// Unsubscribe removes sub.Held. What is already gone is no error.
 	Unsubscribe(ctx context.Context, s *Session, sub *Subscription) error
+}
+
+// ParamChecker asks the provider whether the params of a Trigger can work, before a
+// watch is made of them: whether a query parses, whether there is such a label.
+// What the Trigger's own Params say has been checked before.
+type ParamChecker interface {
+	// CheckParams judges one wanted Filter that has params; sub is the Subscription
+	// that it belongs to, with the Identity to ask for. A [*ParamError], or another
+	// error that wraps ErrRefused or ErrGone, leaves the Filter out of what is
+	// watched, and is shown to a person. It is asked about anew when the trigger
+	// list, the Connection or its params change; with ParamError.Later and ErrGone
+	// every hour, too. Any other error means what it means from Subscribe, which
+	// then is not called.
+	CheckParams(ctx context.Context, s *Session, sub *Subscription, f trigger.Filter) error
 }
 
 // Renewer prolongs a watch in place. Without it an expiring watch is renewed

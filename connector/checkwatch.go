@@ -182,7 +182,7 @@ func (k *checker) triggers() {
 		if d.Label == "" {
 			k.add(at, "Label is missing: put there what the person reads, such as \"An Email is Sent\"")
 		}
-		if _, ok := k.Watch(d.Watch); !ok {
+		if _, ok := k.Watch(d.Watch); !ok && (d.Watch != "" || d.Undeliverable == "") {
 			k.add(at, "Watch is %q, which Watches does not declare: name one of them", d.Watch)
 		}
 		for _, s := range d.Scopes {

@@ -21,6 +21,7 @@
 //	Expander          requests say only that something happened (Thin), or there is nothing but polling
 //	Identifier        the API can tell who consented; needed where one App's address serves all accounts
 //	Subscriber        webhooks are made by API
+//	ParamChecker      only the provider can tell whether a param works: a query parses, a label exists
 //	Renewer           watches expire and can be prolonged in place
 //	Lister            the API lists watches, so that leftovers can be found
 //	Streamer          the provider offers a queue, WebSocket or gRPC stream instead of webhooks

@@ -36,6 +36,33 @@ func (e *RetryError) Error() string {
 // Unwrap returns the cause.
 func (e *RetryError) Unwrap() error { return e.Err }
 
+// ParamError says why the value of a Param cannot work at the provider. It is
+// [ErrRefused].
+type ParamError struct {
+	Param   string
+	Value   string
+	Problem string // for a person: what is wrong and what to do, such as "there is no label of that name in this mailbox: create it, or name another one"
+	Later   bool   // what it names may come to be: it is looked for again every hour
+}
+
+var _ error = (*ParamError)(nil)
+
+func (e *ParamError) Error() string {
+	return fmt.Sprintf("param %q is %s: %s", e.Param, quote(e.Value), e.Problem)
+}
+
+// Is reports that it is ErrRefused.
+func (e *ParamError) Is(target error) bool { return target == ErrRefused }
+
+// quote keeps what a person entered short.
+func quote(s string) string {
+	const limit = 200
+	if len(s) > limit {
+		return fmt.Sprintf("%q…", strings.ToValidUTF8(s[:limit], ""))
+	}
+	return fmt.Sprintf("%q", s)
+}
+
 // StatusError is an API answer that is no success. errors.Is finds the
 // sentinel that its status means. Make one with [NewStatusError].
 type StatusError struct {

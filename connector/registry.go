@@ -22,6 +22,7 @@ type Entry struct {
 	Expander         Expander
 	Identifier       Identifier
 	Subscriber       Subscriber
+	ParamChecker     ParamChecker
 	Renewer          Renewer
 	Lister           Lister
 	Streamer         Streamer
@@ -73,6 +74,7 @@ func resolve(c Connector) *Entry {
 	e.Expander, _ = c.(Expander)
 	e.Identifier, _ = c.(Identifier)
 	e.Subscriber, _ = c.(Subscriber)
+	e.ParamChecker, _ = c.(ParamChecker)
 	e.Renewer, _ = c.(Renewer)
 	e.Lister, _ = c.(Lister)
 	e.Streamer, _ = c.(Streamer)
@@ -137,8 +139,8 @@ func (e *TriggerError) Error() string { return fmt.Sprintf("Triggers[%d]: %v", e
 // Unwrap returns what is wrong, without the place.
 func (e *TriggerError) Unwrap() error { return e.Err }
 
-// Check validates a trigger list: names, wildcards and params. extra are
-// further names that may stand in it, such as "connection.expired". Its error
+// Check validates a trigger list: names, wildcards and params, and that what it
+// names can be delivered. extra are further names that may stand in it, such as "connection.expired". Its error
 // joins one *TriggerError for each mistake. An empty list is none.
 func (r *Registry) Check(filters []trigger.Filter, extra ...string) error {
 	var errs []error
@@ -156,7 +158,7 @@ func (r *Registry) Check(filters []trigger.Filter, extra ...string) error {
 
 func (r *Registry) checkFilter(f trigger.Filter, extra []string) error {
 	if f.Trigger == "*" {
-		return nil
+		return r.deliverable(f, slices.Collect(r.All()))
 	}
 	if !strings.HasSuffix(f.Trigger, "*") && slices.Contains(extra, f.Trigger) {
 		if len(f.Params) > 0 {
@@ -172,16 +174,64 @@ func (r *Registry) checkFilter(f trigger.Filter, extra []string) error {
 		}
 		return fmt.Errorf("there is no connector %q for trigger %q; there are %s", name, f.Trigger, strings.Join(r.names(), ", "))
 	}
+	if strings.HasSuffix(f.Trigger, "*") && slices.ContainsFunc(e.Triggers, func(d trigger.Definition) bool { return f.Covers(d.Name) }) {
+		return r.deliverable(f, []*Entry{e})
+	}
+	return e.checkTrigger(f)
+}
+
+// deliverable refuses a wildcard that stands only for what cannot be delivered.
+func (r *Registry) deliverable(f trigger.Filter, entries []*Entry) error {
+	var errs []error
+	for _, e := range entries {
+		for _, d := range e.Triggers {
+			switch {
+			case !f.Covers(d.Name):
+			case d.Undeliverable == "":
+				return nil
+			default:
+				errs = append(errs, undeliverable(d))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func undeliverable(d trigger.Definition) error {
+	return fmt.Errorf("trigger %s cannot be delivered: %s", d.Name, d.Undeliverable)
+}
+
+// checkTrigger judges a Filter that names a Trigger in full.
+func (e *Entry) checkTrigger(f trigger.Filter) error {
 	if def, ok := e.Trigger(f.Trigger); ok {
+		if def.Undeliverable != "" {
+			return errors.Join(undeliverable(def), def.CheckParams(f.Params))
+		}
 		return def.CheckParams(f.Params)
 	}
-	var names []string
+	names := make([]string, 0, len(e.Triggers))
 	for _, def := range e.Triggers {
-		if f.Covers(def.Name) {
-			return nil // a wildcard
-		}
 		names = append(names, def.Name)
 	}
 	slices.Sort(names)
-	return fmt.Errorf("%s has no trigger %q; it has %s", name, f.Trigger, strings.Join(names, ", "))
+	return fmt.Errorf("%s has no trigger %q; it has %s", e.Name, f.Trigger, strings.Join(names, ", "))
+}
+
+// CheckOverrides validates the params that a Connection to this product is to have
+// in place of those of a trigger list. Its error joins everything that is wrong.
+func (e *Entry) CheckOverrides(o trigger.Overrides) error {
+	var errs []error
+	for _, f := range o.Filters() {
+		err := f.Validate()
+		if err == nil && strings.HasSuffix(f.Trigger, "*") {
+			err = fmt.Errorf("trigger %q is no name: params belong to one trigger, so name it in full", f.Trigger)
+		}
+		if err == nil {
+			err = e.checkTrigger(f)
+		}
+		if err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
 }

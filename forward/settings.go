@@ -129,14 +129,9 @@ func (s Settings) IsZero() bool {
 }
 
 // Wants reports whether an occurrence of the named Trigger with these attributes
-// is to be forwarded.
+// is to be forwarded, for a Connection without params of its own.
 func (s Settings) Wants(name string, attributes map[string][]string) bool {
-	for _, f := range s.Triggers {
-		if f.Match(name, attributes) {
-			return true
-		}
-	}
-	return false
+	return trigger.Overrides(nil).Match(s.Triggers, name, attributes)
 }
 
 // String leaves out what is secret. The URL is shown without its query, in which
@@ -250,8 +245,8 @@ func (s Settings) checkPace(p *Problems) {
 }
 
 // Check reports, all at once, what [Settings.Validate] does and what only the
-// installation knows: triggers and params that the catalogue does not have, and
-// a URL that may not be called. news are names of other rooms' news that a
+// installation knows: triggers and params that the catalogue does not have or
+// cannot deliver, and a URL that may not be called. news are names of other rooms' news that a
 // trigger list may hold; those of this room are known.
 func (s Settings) Check(catalogue *connector.Registry, allowPrivate bool, news ...string) error {
 	var p Problems
@@ -269,7 +264,7 @@ func (s Settings) Check(catalogue *connector.Registry, allowPrivate bool, news .
 		}
 		var wrong *connector.TriggerError
 		if err := catalogue.Check(s.Triggers[i:i+1], news...); errors.As(err, &wrong) {
-			p.add(fmt.Sprintf("triggers[%d]", i), "names what does not exist: %w", wrong.Err)
+			p.add(fmt.Sprintf("triggers[%d]", i), "is refused: %w", wrong.Err)
 		}
 	}
 	return p.err()
