@@ -119,7 +119,7 @@ func (a *Authorizer) storeGrant(ctx context.Context, rec Record, t token, secret
 		if found {
 			before = former
 			next.ID, next.Holder, next.CreatedAt, next.Version = former.ID, former.Holder, former.CreatedAt, former.Version
-			next.LastEvent = former.LastEvent
+			next.LastEvent, next.Params = former.LastEvent, former.Params
 			if former.Status == Active {
 				next.Since = former.Since
 			}

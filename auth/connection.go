@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/interactorhq/interactor/connector"
+	"github.com/interactorhq/interactor/trigger"
 )
 
 // ConnectRequest says who connects what. Connector and Account are required.
@@ -56,6 +57,10 @@ type Connection struct {
 	LastEvent    time.Time // zero if none yet; at most a minute old news
 	ExpiresAt    time.Time // of the access token; it is refreshed before. Zero: unknown
 	CreatedAt    time.Time
+
+	// Params are what it has in place of those in the trigger list; see
+	// [Authorizer.SetParams]. Do not modify them.
+	Params trigger.Overrides
 }
 
 // Record is a Connection with what other rooms and the store need. Its tokens

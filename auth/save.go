@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"reflect"
 	"slices"
 	"time"
@@ -126,8 +125,7 @@ func (a *Authorizer) update(ctx context.Context, connection string, change func(
 func (a *Authorizer) save(ctx context.Context, before, after Record, ticket string) (Record, error) {
 	w := Write{Record: after, Ticket: ticket}
 	w.Routes = before.Version == 0 || before.App != after.App || before.Erased != after.Erased || !sameIdentities(before.Identities, after.Identities)
-	changed := w.Routes || before.Status != after.Status || before.Closing != after.Closing || before.NeedsConsent && !after.NeedsConsent ||
-		!slices.Equal(before.Scopes, after.Scopes) || !maps.Equal(before.Values, after.Values)
+	changed := w.Routes || concernsWatches(before, after)
 	if changed {
 		w.Dirty = a.now()
 	}

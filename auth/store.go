@@ -111,7 +111,7 @@ type Write struct {
 
 	// Dirty, if not zero, marks the Connection in the same commit: its watches
 	// must be compared with what is wanted, due then. Set with each change of
-	// status, identities, scopes or closing.
+	// status, identities, scopes, params or closing.
 	Dirty time.Time
 
 	// Routes says that the keys of Record.Identities replace the former ones.

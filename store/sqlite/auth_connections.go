@@ -9,6 +9,7 @@ import (
 
 	"github.com/interactorhq/interactor/auth"
 	"github.com/interactorhq/interactor/connector"
+	"github.com/interactorhq/interactor/trigger"
 )
 
 // connectionDoc is what no query asks for.
@@ -25,6 +26,7 @@ type connectionDoc struct {
 	Values       map[string]string    `json:"values,omitempty"`
 	RefreshTries int                  `json:"refresh_tries,omitempty"`
 	LastRefresh  time.Time            `json:"last_refresh,omitzero"`
+	Params       trigger.Overrides    `json:"params,omitempty"` // since schema version 2
 }
 
 // SaveConnection implements [auth.Connections].
@@ -34,6 +36,7 @@ func (s *Store) SaveConnection(ctx context.Context, w auth.Write) (version int64
 		Identity: r.Identity, Reason: r.Reason, Since: r.Since, Scopes: r.Scopes, Missing: r.Missing,
 		NeedsConsent: r.NeedsConsent, ExpiresAt: r.ExpiresAt, CreatedAt: r.CreatedAt,
 		Identities: r.Identities, Values: r.Values, RefreshTries: r.RefreshTries, LastRefresh: r.LastRefresh,
+		Params: r.Params,
 	})
 	if err != nil {
 		return 0, fmt.Errorf("sqlite: encode connection %s: %w", r.ID, err)
@@ -138,6 +141,7 @@ func scanConnection(r row) (auth.Record, error) {
 	rec.Identity, rec.Reason, rec.Since, rec.Scopes, rec.Missing = doc.Identity, doc.Reason, doc.Since, doc.Scopes, doc.Missing
 	rec.NeedsConsent, rec.ExpiresAt, rec.CreatedAt = doc.NeedsConsent, doc.ExpiresAt, doc.CreatedAt
 	rec.Identities, rec.Values, rec.RefreshTries, rec.LastRefresh = doc.Identities, doc.Values, doc.RefreshTries, doc.LastRefresh
+	rec.Params = doc.Params
 	return rec, nil
 }
 

@@ -47,6 +47,7 @@ func Auth(t *testing.T, open func(t *testing.T) Accounts) {
 		{"a ticket goes with the commit; without it nothing is stored", connectionTicket},
 		{"a mark is in the same commit, and only when asked for", connectionDirty},
 		{"news are in the same commit", connectionNews},
+		{"params are replaced as a whole; empty ones are not none", connectionParams},
 		{"identity keys lead to their connection until they change or it is erased", connectionRoutes},
 		{"lists are in order of id, filtered, and continue behind an id", connectionList},
 		{"due ones are those whose time has come, the longest due first", connectionsDue},
@@ -129,6 +130,7 @@ func someConnection(account string) auth.Record {
 			ID: id.New("conn", now), Environment: "env_default", Connector: "gmail", Account: account, Identity: "alice@example.com",
 			Status: auth.Active, Reason: "because", Since: now, Scopes: []string{"a", "b"}, Missing: []string{"c"}, NeedsConsent: true,
 			LastEvent: now.Add(-time.Hour), ExpiresAt: now.Add(time.Hour), CreatedAt: now,
+			Params: trigger.Overrides{"gmail.email.labeled": {"label": "Bücher & \"Co\""}, "gmail.email.sent": {}},
 		},
 		App: "", ClientID: "client", Holder: "sub-1",
 		Identities: []connector.Identity{{ID: "sub-1", Label: "alice@example.com", Keys: []connector.Key{"mailbox:alice"}, Values: map[string]string{"site": "x"}}},
@@ -239,6 +241,24 @@ func connectionDirty(t *testing.T, s Accounts) {
 	noError(t, err)
 	if got := s.Dirty(t); len(got) != 0 {
 		t.Errorf("marked without need: %v", got)
+	}
+}
+
+func connectionParams(t *testing.T, s Accounts) {
+	r := storedAs(t, s, someConnection("alice"))
+	for _, want := range []trigger.Overrides{{"gmail.email.sent": {}}, {"a.b": {"x": "1"}}, nil} {
+		r.Params = want
+		v, err := s.SaveConnection(t.Context(), auth.Write{Record: r, Dirty: noon()})
+		noError(t, err)
+		r.Version = v
+		got, err := s.ConnectionByID(t.Context(), r.ID)
+		noError(t, err)
+		if !got.Params.Equal(want) {
+			t.Errorf("got %v, want %v", got.Params, want)
+		}
+		if marked := s.Dirty(t); !slices.Equal(marked, []string{r.ID}) {
+			t.Errorf("with %v, marked %v", want, marked)
+		}
 	}
 }
 

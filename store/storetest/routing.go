@@ -9,6 +9,7 @@ import (
 	"github.com/interactorhq/interactor/deployment"
 	"github.com/interactorhq/interactor/forward"
 	"github.com/interactorhq/interactor/subscription"
+	"github.com/interactorhq/interactor/trigger"
 )
 
 // Routed is a fresh store for [Routing].
@@ -79,6 +80,10 @@ func Routing(t *testing.T, open func(t *testing.T) Routed) {
 		noError(t, err)
 		_, err = s.ClaimSubscriptions(ctx, noon().Add(time.Hour), time.Minute, 10)
 		noError(t, err)
+	})
+	changes("other params of a connection", true, func() {
+		conn.Params = trigger.Overrides{"gmail.email.labeled": {"label": "Orders"}}
+		saveConnection()
 	})
 	changes("a disconnected connection", true, func() {
 		conn.Status = auth.Revoked
