@@ -31,6 +31,7 @@ func (c connections) Connection(ctx context.Context, id string) (subscription.Co
 		Closing:    rec.Closing,
 		EndedAt:    rec.Since,
 		Identities: rec.Identities,
+		Params:     rec.Params,
 	}, nil
 }
 

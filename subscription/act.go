@@ -45,7 +45,7 @@ func (r *Reconciler) act(ctx context.Context, s Subscription) {
 	switch s.State {
 	case Removing:
 		err = r.remove(ctx, s)
-	case Pending:
+	case Pending, Refused: // Refused ones with a due time: what they lack may be there now
 		err = r.create(ctx, s)
 	case Active:
 		err = r.renew(ctx, s)
@@ -139,6 +139,12 @@ func (r *Reconciler) create(ctx context.Context, s Subscription) error {
 	if err != nil {
 		return r.failed(ctx, s, err)
 	}
+	if err := r.judge(ctx, p, &s); err != nil {
+		return r.failed(ctx, s, err)
+	}
+	if len(s.Rejected) > 0 && len(p.sub.Filters) == 0 {
+		return r.refuse(ctx, s)
+	}
 	if !p.needsCall() {
 		return r.held(ctx, s, p, nil, true)
 	}
@@ -201,14 +207,21 @@ func (r *Reconciler) renew(ctx context.Context, s Subscription) error {
 	if err != nil {
 		return r.failed(ctx, s, err)
 	}
+	if len(s.Rejected) > 0 {
+		if done, err := r.judgeAgain(ctx, p, &s); done || err != nil {
+			return err
+		}
+	}
 	stalled := s.LastError != "" // something may have happened meanwhile: ask
 	if !p.needsCall() {
 		return r.held(ctx, s, p, nil, stalled)
 	}
 	var h *connector.Held
 	switch {
-	case p.entry.Lister != nil && s.Held.ExpiresAt.IsZero():
-		err = r.verify(ctx, s, p)
+	case p.verifies(s):
+		if err = r.verify(ctx, s, p); err == nil {
+			s.LastRenewal = r.cfg.Now()
+		}
 	case p.entry.Renewer != nil:
 		h, err = p.entry.Renewer.Renew(ctx, p.session, p.sub)
 	default:
@@ -261,17 +274,15 @@ func (r *Reconciler) held(ctx context.Context, s Subscription, p parts, h *conne
 		}
 	}
 	s.State, s.LastError, s.Tries = Active, "", 0
-	s.Due, s.RenewAt = time.Time{}, time.Time{}
+	s.RenewAt = time.Time{}
 	if !s.Held.ExpiresAt.IsZero() {
 		life := s.Held.ExpiresAt.Sub(now)
 		s.RenewAt = now.Add(max(jitter(life/2), time.Second))
-		s.Due = s.RenewAt
-	} else if p.needsCall() && p.entry.Lister != nil {
-		s.Due = now.Add(jitter(verifyEvery))
 	}
 	if h != nil {
 		s.LastRenewal = now
 	}
+	s.Due = r.due(s, p)
 	opts := SaveOptions{News: r.heldNews(&s, renewed)}
 	if ask && p.entry.Expander != nil {
 		opts.Poll = now
@@ -321,7 +332,7 @@ func (r *Reconciler) merge(ctx context.Context, s Subscription, opts SaveOptions
 			opts.News = nil
 		case learned:
 			stored.LastError, stored.Tries = "", 0
-			stored.State, stored.Due, stored.RenewAt = s.State, s.Due, s.RenewAt
+			stored.State, stored.Due, stored.RenewAt, stored.Rejected = s.State, s.Due, s.RenewAt, s.Rejected
 		default:
 			stored.LastError, stored.Tries = "", 0
 			stored.State, stored.Due = Pending, r.cfg.Now()

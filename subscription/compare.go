@@ -102,7 +102,7 @@ func (r *Reconciler) compareOnce(ctx context.Context, d Dirty) error {
 			return err
 		}
 		var problems []error
-		wants, problems = plan(e, conn.Identities, filters)
+		wants, problems = plan(e, conn, filters)
 		for _, p := range problems {
 			r.cfg.Logger.WarnContext(ctx, "a trigger cannot be watched", "connection", conn.ID, "error", p)
 		}
@@ -164,7 +164,7 @@ func (r *Reconciler) differences(ctx context.Context, conn Connection, e *connec
 			s.Topics, s.Filters, s.Triggers, s.Params = w.topics, w.filters, w.triggers, w.params
 			s.State, s.Due = Pending, now
 			change = append(change, s)
-		} else if s.LastError != "" {
+		} else if s.LastError != "" || len(s.Rejected) > 0 {
 			s.Due = now // it waited for the Connection to come back, or for another try
 			change = append(change, s)
 		}

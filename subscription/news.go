@@ -29,9 +29,13 @@ type newsPayload struct {
 
 // news is one event to be told, for SaveOptions.News.
 func (r *Reconciler) news(s Subscription, name string) []trigger.Event {
+	reason := s.LastError
+	if reason == "" && name == Failed {
+		reason = s.rejections()
+	}
 	payload, _ := json.Marshal(newsPayload{ //nolint:errchkjson // texts and times cannot fail
 		Subscription: s.ID, Connector: s.Connector, Watch: s.Watch, Resource: s.Resource, Triggers: s.Triggers,
-		RenewAt: s.RenewAt, Tries: s.Tries, Reason: s.LastError,
+		RenewAt: s.RenewAt, Tries: s.Tries, Reason: reason,
 	})
 	now := r.cfg.Now()
 	return []trigger.Event{{
@@ -43,9 +47,10 @@ func (r *Reconciler) news(s Subscription, name string) []trigger.Event {
 // heldNews says what a success means, and notes it in s. renewed: it was held, and
 // the call has prolonged it.
 func (r *Reconciler) heldNews(s *Subscription, renewed bool) []trigger.Event {
-	name := ""
+	name, partly := "", len(s.Rejected) > 0
+	told := s.FailureTold
 	switch {
-	case s.FailureTold:
+	case told && !partly:
 		name = Recovered
 	case s.HeldSince.IsZero():
 		name = Created
@@ -54,14 +59,18 @@ func (r *Reconciler) heldNews(s *Subscription, renewed bool) []trigger.Event {
 	case s.lost:
 		name = Recovered
 	}
-	s.FailureTold = false
+	s.FailureTold = partly
 	if s.HeldSince.IsZero() {
 		s.HeldSince = r.cfg.Now()
 	}
-	if name == "" {
-		return nil
+	var all []trigger.Event
+	if name != "" {
+		all = r.news(*s, name)
 	}
-	return r.news(*s, name)
+	if partly && !told { // the rest of it is silent until somebody acts
+		all = append(all, r.news(*s, Failed)...)
+	}
+	return all
 }
 
 // failedNews says what a failure means, and notes it in s: one that lasts, or that

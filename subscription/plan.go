@@ -27,20 +27,25 @@ type wantKey struct{ watch, resource, identity string }
 func (w *want) key() wantKey { return wantKey{w.watch, w.resource, w.identity} }
 
 // plan fills a trigger list in for a Connection: which watches it needs. Triggers
-// that share a Resource share a watch. What cannot be filled in is in problems;
-// the rest is planned all the same.
-func plan(e *connector.Entry, identities []connector.Identity, filters []trigger.Filter) (wants []*want, problems []error) {
+// that share a Resource share a watch. What cannot be filled in, or not be
+// delivered, is in problems; the rest is planned all the same.
+func plan(e *connector.Entry, conn Connection, filters []trigger.Filter) (wants []*want, problems []error) {
 	byKey := make(map[wantKey]*want)
 	for _, def := range e.Triggers {
+		if def.Undeliverable != "" {
+			// A wildcard leaves it out. By name it was allowed once, or stands in a
+			// list that nobody has checked since.
+			if slices.ContainsFunc(filters, func(f trigger.Filter) bool { return f.Trigger == def.Name }) {
+				problems = append(problems, fmt.Errorf("%s cannot be delivered: %s", def.Name, def.Undeliverable))
+			}
+			continue
+		}
 		w, ok := e.Watch(def.Watch)
 		if !ok {
 			continue // the registry has refused such a connector
 		}
-		for _, f := range filters {
-			if !f.Covers(def.Name) {
-				continue
-			}
-			if err := planOne(byKey, w, def, f, identities); err != nil {
+		for _, f := range conn.Params.In(filters, def.Name) {
+			if err := planOne(byKey, w, def, f, conn.Identities); err != nil {
 				problems = append(problems, fmt.Errorf("%s: %w", def.Name, err))
 			}
 		}

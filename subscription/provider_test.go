@@ -241,12 +241,18 @@ func boxes(names ...string) (out []trigger.Filter) {
 
 func newRoom(t *testing.T, p *provider) *room {
 	t.Helper()
+	return newRoomOf(t, p, p)
+}
+
+// newRoomOf is newRoom with a connector that has more than p.
+func newRoomOf(t *testing.T, c connector.Connector, p *provider) *room {
+	t.Helper()
 	store, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(t.TempDir(), "store.db")})
 	if err != nil {
 		t.Fatal(err)
 	}
 	r := &room{t: t, provider: p, store: store, wanted: boxes("one"), accounts: &accounts{all: make(map[string]subscription.Connection)}}
-	registry, err := connector.NewRegistry(p)
+	registry, err := connector.NewRegistry(c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -354,6 +360,16 @@ func (r *room) until(what string, ok func() bool) {
 
 func (r *room) all() (out []subscription.Subscription) {
 	for s, err := range r.Subscriptions(context.Background(), subscription.Query{Environment: "*"}) {
+		if err != nil {
+			r.t.Error(err)
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+func (r *room) unhealthy() (out []subscription.Subscription) {
+	for s, err := range r.Subscriptions(context.Background(), subscription.Query{Environment: "*", Unhealthy: true}) {
 		if err != nil {
 			r.t.Error(err)
 		}

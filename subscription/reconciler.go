@@ -278,7 +278,7 @@ func (r *Reconciler) Describe(ctx context.Context, s Subscription) (*connector.S
 func (r *Reconciler) describe(conn Connection, w connector.Watch, s Subscription) *connector.Subscription {
 	out := &connector.Subscription{
 		ID: s.ID, Watch: s.Watch, Resource: s.Resource, Params: s.Params,
-		Topics: s.Topics, Filters: s.Filters,
+		Topics: s.Topics, Filters: s.watched(),
 		Address: r.address(w, s), Held: s.Held, Cursor: s.Cursor,
 	}
 	for i, who := range conn.Identities {

@@ -1,6 +1,7 @@
 package subscription
 
 import (
+	"slices"
 	"time"
 
 	"github.com/interactorhq/interactor/connector"
@@ -26,7 +27,7 @@ type State string
 const (
 	Pending  State = "pending"  // to be created or changed at the provider
 	Active   State = "active"   // held
-	Refused  State = "failed"   // the provider refuses it; see LastError. Tried again when the trigger list or the Connection changes
+	Refused  State = "failed"   // the provider refuses it; see LastError. Tried again when the trigger list or the Connection changes, and at Due
 	Removing State = "removing" // to be removed at the provider
 	Removed  State = "removed"
 )
@@ -46,6 +47,7 @@ type Subscription struct {
 	Topics      []string
 	Filters     []trigger.Filter // the wanted Triggers
 	Triggers    []string         // their names, sorted
+	Rejected    []Rejection      // of Filters, those that the provider says cannot work
 
 	State     State
 	LastError string    // of the last call; empty after a success
@@ -55,8 +57,8 @@ type Subscription struct {
 	CreatedAt time.Time
 	HeldSince time.Time // when the provider first held it; zero: it never did
 
-	// LastRenewal is the last successful call that made or prolonged it; zero:
-	// there was none, or no call is needed.
+	// LastRenewal is the last successful call that made or prolonged it, or found it
+	// there; zero: there was none, or no call is needed.
 	LastRenewal time.Time
 
 	FailureTold bool      // Failed was told, and Recovered not yet
@@ -74,8 +76,33 @@ type Subscription struct {
 	lost bool // in a call: the provider has held it before, and does not any more
 }
 
-// Healthy reports whether the provider holds the watch and the last call succeeded.
-func (s Subscription) Healthy() bool { return s.State == Active && s.LastError == "" }
+// Healthy reports whether the provider holds the watch with all that is wanted of
+// it, and the last call succeeded.
+func (s Subscription) Healthy() bool {
+	return s.State == Active && s.LastError == "" && len(s.Rejected) == 0
+}
+
+// Rejection is a wanted Filter that is not watched, because its params cannot work
+// at the provider.
+type Rejection struct {
+	Filter trigger.Filter `json:"filter"`
+	Reason string         `json:"reason"` // for a person
+	Later  bool           `json:"later"`  // what is missing may come to be: it is looked for at Due
+}
+
+// watched are the Filters that the provider has not rejected.
+func (s Subscription) watched() []trigger.Filter {
+	if len(s.Rejected) == 0 {
+		return s.Filters
+	}
+	var out []trigger.Filter
+	for _, f := range s.Filters {
+		if !slices.ContainsFunc(s.Rejected, func(r Rejection) bool { return sameFilter(r.Filter, f) }) {
+			out = append(out, f)
+		}
+	}
+	return out
+}
 
 // Query selects subscriptions.
 type Query struct {
@@ -96,4 +123,5 @@ type Connection struct {
 	Closing    bool // Ended, and its watches can still be removed with its Session
 	EndedAt    time.Time
 	Identities []connector.Identity
+	Params     trigger.Overrides // in place of those in the trigger list
 }

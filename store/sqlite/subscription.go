@@ -258,10 +258,10 @@ func (s *Store) SubscriptionsAfter(ctx context.Context, q subscription.Query, li
 	and(`connection = ?`, q.Connection)
 	and(`connector = ?`, q.Connector)
 	if q.Healthy {
-		where = append(where, `state = 'active' AND last_error = ''`)
+		where = append(where, `state = 'active' AND last_error = '' AND doc ->> '$.rejected' IS NULL`)
 	}
 	if q.Unhealthy {
-		where = append(where, `(state <> 'active' OR last_error <> '')`)
+		where = append(where, `(state <> 'active' OR last_error <> '' OR doc ->> '$.rejected' IS NOT NULL)`)
 	}
 	return s.subscriptions(ctx, func(c *conn) *stmt {
 		st := c.sql(selectSubscription + `WHERE ` + strings.Join(where, ` AND `) + ` ORDER BY id LIMIT ?`)
@@ -291,6 +291,8 @@ type subscriptionDoc struct {
 	HeldSince   time.Time `json:"held_since,omitzero"`
 	LastRenewal time.Time `json:"last_renewal,omitzero"`
 	FailureTold bool      `json:"failure_told,omitempty"`
+
+	Rejected []subscription.Rejection `json:"rejected,omitempty"`
 }
 
 const selectSubscription = `SELECT id, environment, connection, account, connector, app, watch, resource, identity, endpoint,
@@ -311,6 +313,7 @@ func selectSubscriptions(st *stmt) (out []subscription.Subscription, err error) 
 		}
 		sub.Params, sub.Topics, sub.Filters, sub.Triggers, sub.Held = doc.Params, doc.Topics, doc.Filters, doc.Triggers, doc.Held
 		sub.HeldSince, sub.LastRenewal, sub.FailureTold = doc.HeldSince, doc.LastRenewal, doc.FailureTold
+		sub.Rejected = doc.Rejected
 		out = append(out, sub)
 		return nil
 	})
@@ -332,6 +335,7 @@ func encodeDoc(sub subscription.Subscription) (string, error) {
 	b, err := json.Marshal(subscriptionDoc{
 		Params: sub.Params, Topics: sub.Topics, Filters: sub.Filters, Triggers: sub.Triggers, Held: sub.Held,
 		HeldSince: sub.HeldSince, LastRenewal: sub.LastRenewal, FailureTold: sub.FailureTold,
+		Rejected: sub.Rejected,
 	})
 	return string(b), err
 }

@@ -123,6 +123,7 @@ func watchKeptWhole(t *testing.T, s Subscriptions) {
 		s.RenewAt, s.EndedAt, s.Sealed = watchNow().Add(time.Hour), watchNow().Add(time.Minute), []byte{0, 1, 2}
 		s.Held = connector.Held{ID: "r1", ExpiresAt: watchNow().Add(2 * time.Hour), Values: map[string]string{"x": "y"}, Keys: []connector.Key{"h"}, Secret: "must not be kept"}
 		s.Cursor = "c1"
+		s.Rejected = []subscription.Rejection{{Filter: s.Filters[0], Reason: "there is no box 1", Later: true}}
 	})
 	got := s.create(t, want)
 	want.Held.Secret = ""
@@ -387,17 +388,22 @@ func watchLists(t *testing.T, s Subscriptions) {
 	healthy := s.create(t, newWatch(a, func(s *subscription.Subscription) { s.ID, s.State = "sub_1", subscription.Active }))
 	ill := s.create(t, newWatch(a, func(s *subscription.Subscription) { s.ID, s.Resource, s.LastError = "sub_2", "box/2", "no" }))
 	other := s.create(t, newWatch(b, func(s *subscription.Subscription) { s.ID, s.Environment = "sub_3", "env_b" }))
+	part := s.create(t, newWatch(b, func(s *subscription.Subscription) {
+		s.ID, s.Environment, s.Resource, s.State, s.Rejected = "sub_4", "env_b", "box/4", subscription.Active,
+			[]subscription.Rejection{{Filter: trigger.Filter{Trigger: "acme.mail"}, Reason: "no"}}
+	}))
 	for _, row := range []struct {
 		name string
 		q    subscription.Query
 		want []string
 	}{
-		{"all", subscription.Query{Environment: "*"}, []string{healthy.ID, ill.ID, other.ID}},
+		{"all", subscription.Query{Environment: "*"}, []string{healthy.ID, ill.ID, other.ID, part.ID}},
 		{"one environment", subscription.Query{Environment: "env_a"}, []string{healthy.ID, ill.ID}},
-		{"behind the first", subscription.Query{Environment: "*", After: healthy.ID}, []string{ill.ID, other.ID}},
-		{"healthy", subscription.Query{Environment: "env_a", Healthy: true}, []string{healthy.ID}},
+		{"healthy", subscription.Query{Environment: "*", Healthy: true}, []string{healthy.ID}},
+		{"behind the first", subscription.Query{Environment: "*", After: healthy.ID}, []string{ill.ID, other.ID, part.ID}},
 		{"unhealthy", subscription.Query{Environment: "env_a", Unhealthy: true}, []string{ill.ID}},
-		{"of a connection", subscription.Query{Environment: "*", Connection: b}, []string{other.ID}},
+		{"unhealthy, rejected in part", subscription.Query{Environment: "*", Connection: b, Unhealthy: true}, []string{other.ID, part.ID}},
+		{"of a connection", subscription.Query{Environment: "*", Connection: b}, []string{other.ID, part.ID}},
 		{"of another connector", subscription.Query{Environment: "*", Connector: "nope"}, nil},
 	} {
 		got, err := s.SubscriptionsAfter(ctx, row.q, 10)
