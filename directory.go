@@ -296,9 +296,7 @@ func (d *directory) readRecipients(ctx context.Context, a forward.Address, watch
 	var subs []subscription.Subscription
 	var err error
 	if a.Subscription != "" {
-		if subs, err = d.subscriptions.At(ctx, a.Endpoint); err == nil {
-			subs, err = d.allAlive(ctx, subs)
-		}
+		subs, err = d.subscriptions.At(ctx, a.Endpoint)
 	} else if len(keys) > 0 {
 		subs, err = d.subscriptions.Route(ctx, a.Connector, a.App, watch, keys)
 	}
@@ -310,7 +308,14 @@ func (d *directory) readRecipients(ctx context.Context, a forward.Address, watch
 		if (watch != "" && s.Watch != watch) || s.State == subscription.Removing {
 			continue
 		}
-		r, err := d.recipient(ctx, s)
+		_, conn, err := d.alive(ctx, []subscription.Subscription{s})
+		if errors.Is(err, forward.ErrAddressGone) || errors.Is(err, auth.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		r, err := d.recipient(ctx, s, conn)
 		if errors.Is(err, deployment.ErrNotFound) {
 			continue // the Environment is being deleted
 		}
@@ -322,24 +327,11 @@ func (d *directory) readRecipients(ctx context.Context, a forward.Address, watch
 	return out, nil
 }
 
-func (d *directory) allAlive(ctx context.Context, subs []subscription.Subscription) (out []subscription.Subscription, err error) {
-	for _, s := range subs {
-		_, _, err := d.alive(ctx, []subscription.Subscription{s})
-		switch {
-		case err == nil:
-			out = append(out, s)
-		case !errors.Is(err, forward.ErrAddressGone):
-			return nil, err
-		}
-	}
-	return out, nil
-}
-
-func (d *directory) recipient(ctx context.Context, s subscription.Subscription) (forward.Recipient, error) {
+func (d *directory) recipient(ctx context.Context, s subscription.Subscription, conn auth.Record) (forward.Recipient, error) {
 	dep, err := d.deploymentOf(ctx, s.Environment)
 	return forward.Recipient{
 		Connection: s.Connection, Account: s.Account, Deployment: dep, Environment: s.Environment,
-		Subscription: s.ID, Watch: s.Watch, Params: s.Params,
+		Subscription: s.ID, Watch: s.Watch, Params: s.Params, Overrides: conn.Params,
 	}, err
 }
 
@@ -369,9 +361,11 @@ func (d *directory) Subscription(ctx context.Context, id string) (*forward.Expan
 	if err != nil {
 		return nil, err
 	}
-	if _, _, err := d.alive(ctx, []subscription.Subscription{s}); errors.Is(err, forward.ErrAddressGone) {
+	_, conn, err := d.alive(ctx, []subscription.Subscription{s})
+	if errors.Is(err, forward.ErrAddressGone) {
 		return nil, forward.ErrNoAddress // disconnected: from then on nothing is fetched for it
-	} else if err != nil {
+	}
+	if err != nil {
 		return nil, err
 	}
 	if d.startingPointUnknown(s) {
@@ -383,7 +377,7 @@ func (d *directory) Subscription(ctx context.Context, id string) (*forward.Expan
 	if err != nil {
 		return nil, err
 	}
-	r, err := d.recipient(ctx, s)
+	r, err := d.recipient(ctx, s, conn)
 	if err != nil {
 		return nil, err
 	}

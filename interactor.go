@@ -261,6 +261,13 @@ func (in *Interactor) Client(ctx context.Context, connection string) (*http.Clie
 	return in.Auth.Client(ctx, connection)
 }
 
+// SetParams makes params all that a connection has in place of those in the trigger
+// list: another label, another query than everybody else's. It is short for
+// Auth.SetParams.
+func (in *Interactor) SetParams(ctx context.Context, connection string, params trigger.Overrides) (auth.Connection, error) {
+	return in.Auth.SetParams(ctx, connection, params)
+}
+
 // Connectors returns the catalogue: what each connector of the Config is and which
 // triggers it offers, sorted by name.
 func (in *Interactor) Connectors() []connector.Description {
@@ -292,6 +299,9 @@ func (in *Interactor) scopes(ctx context.Context, environment, name string) ([]s
 	}
 	var scopes []string
 	for _, def := range e.Triggers {
+		if def.Undeliverable != "" {
+			continue // no consent is asked for what a wildcard leaves out
+		}
 		for _, f := range filters {
 			if f.Covers(def.Name) {
 				scopes = append(scopes, def.Scopes...)

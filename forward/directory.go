@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/interactorhq/interactor/connector"
+	"github.com/interactorhq/interactor/trigger"
 )
 
 // Directory says whose a request is and where events go. Package interactor has
@@ -68,6 +69,7 @@ type Recipient struct {
 	Subscription                                 string
 	Watch                                        string
 	Params                                       map[string]string // of the Subscription's Resource; added to Attributes
+	Overrides                                    trigger.Overrides // what the Connection has in place of the trigger list's params
 }
 
 // Expandable is a Subscription with what is needed to ask the provider about it.

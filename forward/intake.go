@@ -104,7 +104,7 @@ func (b *intake) occurrence(ctx context.Context, o *connector.Occurrence, to []R
 		if r.Watch == "" || def.Watch == "" || r.Watch == def.Watch {
 			attributes = withParams(attributes, r.Params)
 		}
-		if !settings.Wants(o.Trigger, attributes) {
+		if !r.Overrides.Match(settings.Triggers, o.Trigger, attributes) {
 			continue
 		}
 		wanted = true

@@ -1,0 +1,55 @@
+package interactor
+
+import (
+	"testing"
+
+	"github.com/interactorhq/interactor/connector/gmail"
+	"github.com/interactorhq/interactor/forward"
+	"github.com/interactorhq/interactor/subscription"
+	"github.com/interactorhq/interactor/trigger"
+)
+
+// Who is remembered as a recipient is read anew when its params change.
+func TestRecipientsHaveTheParamsOfTheirConnection(t *testing.T) {
+	t.Parallel()
+	in, d, google := alone(t)
+	conn, sub := watched(t, in, google, "user-1", "alice@example.com")
+	ctx := t.Context()
+	want := trigger.Overrides{gmail.EmailSent: {}}
+	recipient := func() forward.Recipient {
+		t.Helper()
+		to, err := d.Recipients(ctx, forward.Address{Connector: gmail.Name}, "", conn.Identities[0].Keys)
+		if err != nil || len(to) != 1 || to[0].Subscription != sub.ID {
+			t.Fatalf("reached %+v, %v", to, err)
+		}
+		return to[0]
+	}
+	if got := recipient(); len(got.Overrides) != 0 {
+		t.Errorf("got %v", got.Overrides)
+	}
+	if _, err := in.SetParams(ctx, conn.ID, want); err != nil {
+		t.Fatal(err)
+	}
+	if got := recipient(); !got.Overrides.Equal(want) {
+		t.Errorf("by key: got %v, want %v", got.Overrides, want)
+	}
+	to, err := d.Recipients(ctx, forward.Address{Connector: gmail.Name, Endpoint: sub.Endpoint, Subscription: sub.ID}, "", nil)
+	if err != nil || len(to) != 1 || !to[0].Overrides.Equal(want) {
+		t.Errorf("at its address: got %+v, %v", to, err)
+	}
+	// What Run has found out by now: from where on the provider reports.
+	if sub, err = in.cfg.Store.Subscription(ctx, sub.ID); err != nil {
+		t.Fatal(err)
+	}
+	sub.Held.Cursor = "1"
+	if _, err = in.cfg.Store.SaveSubscription(ctx, sub, subscription.SaveOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	x, err := d.Subscription(ctx, sub.ID)
+	if err != nil || !x.Recipient.Overrides.Equal(want) {
+		t.Errorf("asked about: got %+v, %v", x, err)
+	}
+	if c, err := (connections{in.Auth}).Connection(ctx, conn.ID); err != nil || !c.Params.Equal(want) {
+		t.Errorf("for its watches: got %v, %v", c.Params, err)
+	}
+}
