@@ -21,6 +21,7 @@ import (
 	"github.com/interactorhq/interactor/forward"
 	"github.com/interactorhq/interactor/internal/id"
 	"github.com/interactorhq/interactor/subscription"
+	"github.com/interactorhq/interactor/trigger"
 )
 
 // Config of the API. All but Logger and Now are required. Package interactor fills it.
@@ -55,6 +56,7 @@ type Auth interface {
 	Connections(ctx context.Context, q auth.Query) iter.Seq2[auth.Connection, error]
 	Connection(ctx context.Context, id string) (auth.Connection, error)
 	Connect(ctx context.Context, req auth.ConnectRequest) (auth.Connection, error)
+	SetParams(ctx context.Context, connection string, params trigger.Overrides) (auth.Connection, error)
 	Disconnect(ctx context.Context, id string) error
 	App(ctx context.Context, environment, connector string) (auth.OwnApp, error)
 	SetApp(ctx context.Context, environment, connector string, app connector.App) error

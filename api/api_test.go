@@ -194,6 +194,8 @@ func install(t testing.TB) *installation {
 	return in
 }
 
+const lostOrders = "lost orders need the shop's larger plan: upgrade there"
+
 // bareShop is a shop without an App of its own.
 type bareShop struct{ shop }
 
@@ -201,6 +203,9 @@ func (s bareShop) Describe() connector.Description {
 	d := s.shop.Describe()
 	d.Name, d.Label = "bareshop", "Bare shop"
 	d.Triggers[0].Name = "bareshop.order.placed"
+	d.Triggers = append(d.Triggers, trigger.Definition{
+		Name: "bareshop.order.lost", Label: "An Order is Lost", Payload: order{}, Example: order{ID: "2"}, Undeliverable: lostOrders,
+	})
 	return d
 }
 

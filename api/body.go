@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/interactorhq/interactor/trigger"
 )
 
 // replayBody is a body that was read already.
@@ -101,6 +103,32 @@ func (o *object) texts(name string, to *[]string) {
 
 func (o *object) textMap(name string, to *map[string]string) {
 	o.take(name, "an object of texts", to)
+}
+
+// overrides takes params by trigger. Within, null is not "none": which of the two
+// that {} stands for is meant, the caller has to say.
+func (o *object) overrides(name string, to *trigger.Overrides) bool {
+	const must = `an object of objects of texts, such as {"gmail.email.labeled":{"label":"Invoices"}}`
+	var all map[string]map[string]*string
+	there := o.take(name, must, &all)
+	params := make(trigger.Overrides, len(all))
+	for of, values := range all {
+		if values == nil && o.err == nil {
+			o.err = badBody(name, "%s must be %s: leave %q out", name, must, short(of))
+		}
+		params[of] = make(map[string]string, len(values))
+		for param, value := range values {
+			if value == nil {
+				if o.err == nil {
+					o.err = badBody(name, "%s must be %s: leave %q of %q out", name, must, short(param), short(of))
+				}
+				continue
+			}
+			params[of][param] = *value
+		}
+	}
+	*to = params
+	return there
 }
 
 func (o *object) duration(name string, to *time.Duration) bool {

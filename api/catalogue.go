@@ -57,7 +57,7 @@ func (a *api) connector(c *call) (answer, error) {
 		item.Triggers = append(item.Triggers, Trigger{
 			Name: d.Name, Connector: e.Name, Label: d.Label, Description: d.Help,
 			Params: some[trigger.Param](d.Params), Scopes: some[string](d.Scopes),
-			Schema: e.Schema(d.Name), Example: e.Example(d.Name),
+			Schema: e.Schema(d.Name), Example: e.Example(d.Name), Undeliverable: d.Undeliverable,
 		})
 	}
 	return reply(http.StatusOK, item)

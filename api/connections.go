@@ -8,6 +8,7 @@ import (
 
 	"github.com/interactorhq/interactor/auth"
 	"github.com/interactorhq/interactor/internal/id"
+	"github.com/interactorhq/interactor/trigger"
 )
 
 // connections serves GET /connections.
@@ -105,6 +106,39 @@ func (a *api) connect(c *call) (answer, error) {
 	return ans, err
 }
 
+// changeConnection serves PATCH /connections/{id}.
+func (a *api) changeConnection(c *call) (answer, error) {
+	body, err := c.body()
+	if err != nil {
+		return answer{}, err
+	}
+	if err := parseQuery(c.r).end(); err != nil {
+		return answer{}, err
+	}
+	found, err := a.ownConnection(c)
+	if err != nil {
+		return answer{}, err
+	}
+	var params trigger.Overrides
+	o := parseObject(body)
+	named := o.overrides("params", &params)
+	if err := o.end(); err != nil {
+		return answer{}, err
+	}
+	if !named {
+		return answer{}, missing("params", `send {"params":{"name of a trigger":{"name of a param":"value"}}}, or {"params":{}} for those of the trigger list`)
+	}
+	changed, err := a.cfg.Auth.SetParams(c.r.Context(), found.ID, params)
+	if err != nil {
+		return answer{}, err
+	}
+	one, err := a.connectionOf(c.r.Context(), changed)
+	if err != nil {
+		return answer{}, err
+	}
+	return reply(http.StatusOK, one)
+}
+
 // disconnect serves DELETE /connections/{id}.
 func (a *api) disconnect(c *call) (answer, error) {
 	if err := parseQuery(c.r).end(); err != nil {
@@ -124,8 +158,16 @@ func (a *api) connectionOf(ctx context.Context, c auth.Connection) (Connection, 
 		Status: string(c.Status), Reason: c.Reason, Since: c.Since.UTC(),
 		Scopes: some(c.Scopes), MissingScopes: some(c.Missing), NeedsConsent: c.NeedsConsent,
 		LastEventAt: when(c.LastEvent), ExpiresAt: when(c.ExpiresAt), CreatedAt: c.CreatedAt.UTC(),
-		Addresses: addresses,
+		Params: overrides(c.Params), Addresses: addresses,
 	}, err
+}
+
+// overrides are the params as an object, be it an empty one.
+func overrides(o trigger.Overrides) trigger.Overrides {
+	if o == nil {
+		return trigger.Overrides{}
+	}
+	return o
 }
 
 // when is nil for no time, so that the member is absent.

@@ -84,6 +84,7 @@ func translate(err error) error {
 		request  *auth.RequestError
 		replay   *forward.QueryError
 		input    *auth.InputError
+		params   *auth.ParamsError
 		retry    *connector.RetryError
 	)
 	switch {
@@ -95,6 +96,8 @@ func translate(err error) error {
 		return badBody(replay.Field, "%s %s", replay.Field, replay.Problem)
 	case errors.Is(err, forward.ErrTooManyReplays):
 		return fail(http.StatusConflict, CodeTooManyReplays, "", "%s", bare(err))
+	case errors.As(err, &params):
+		return badBody("params", "%s", strings.ReplaceAll(params.Err.Error(), "\n", "; "))
 	case errors.As(err, &input):
 		return refusedInput(input)
 	case errors.Is(err, auth.ErrRedirect):

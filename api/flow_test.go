@@ -90,6 +90,62 @@ func TestCatalogue(t *testing.T) {
 	}
 }
 
+func TestUndeliverable(t *testing.T) {
+	t.Parallel()
+	in := install(t)
+	var c api.Connector
+	in.get(t, "/connectors/bareshop", &c)
+	if len(c.Triggers) != 2 || c.Triggers[0].Undeliverable != "" || c.Triggers[1].Undeliverable != lostOrders {
+		t.Errorf("GET /connectors/bareshop: %+v", c.Triggers)
+	}
+	for list, want := range map[string]int{`"bareshop.order.lost"`: 400, `"bareshop.*"`: 200, `"*"`: 200} {
+		got := in.call(t, "PUT", "/forwarding", in.key, `{"url":"https://app.example.com/","triggers":[`+list+`]}`)
+		if got.status != want {
+			t.Errorf("%s: %d %s", list, got.status, got.body)
+		}
+	}
+	got := in.call(t, "PUT", "/forwarding", in.key, `{"url":"https://app.example.com/","triggers":["bareshop.nothing","bareshop.order.lost"]}`)
+	if !strings.Contains(got.body, lostOrders) || !strings.Contains(got.body, "bareshop.nothing") {
+		t.Errorf("not all at once: %s", got.body)
+	}
+}
+
+func TestParamsOfAConnection(t *testing.T) {
+	t.Parallel()
+	in := install(t)
+	one := in.connect(t, in.key, "user-1")
+	path := "/connections/" + one.ID
+	if one.Params == nil || len(one.Params) != 0 {
+		t.Errorf("at first: %v", one.Params)
+	}
+	var c api.Connection
+	got := in.call(t, "PATCH", path, in.key, `{"params":{"webhook.received":{}}}`)
+	got.json(t, &c)
+	want := trigger.Overrides{"webhook.received": {}}
+	if got.status != 200 || !c.Params.Equal(want) {
+		t.Errorf("PATCH: %d %s", got.status, got.body)
+	}
+	in.get(t, path, &c)
+	if !c.Params.Equal(want) {
+		t.Errorf("GET: %v", c.Params)
+	}
+	got = in.call(t, "PATCH", path, in.key, `{"params":{"webhook.received":{"color":"red"},"webhook.lost":{}}}`)
+	if got.status != 400 || !strings.Contains(got.body, "color") || !strings.Contains(got.body, "webhook.lost") {
+		t.Errorf("not all at once: %d %s", got.status, got.body)
+	}
+	if got := in.call(t, "PATCH", path, in.devKey, `{"params":{}}`); got.status != 404 {
+		t.Errorf("with the key of another environment: %d %s", got.status, got.body)
+	}
+	if in.get(t, path, &c); !c.Params.Equal(want) {
+		t.Errorf("after refused ones: %v", c.Params)
+	}
+	c = api.Connection{}
+	in.call(t, "PATCH", path, in.key, `{"params":{}}`).json(t, &c)
+	if c.Params == nil || len(c.Params) != 0 {
+		t.Errorf("none again: %v", c.Params)
+	}
+}
+
 func TestConnections(t *testing.T) {
 	t.Parallel()
 	in := install(t)

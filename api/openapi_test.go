@@ -276,6 +276,8 @@ func bodyFor(r api.Route) string {
 	switch r.Method + " " + r.Path {
 	case "POST /connections":
 		return `{"connector":"webhook","account":"user-42","input":{"scheme":"bearer","secret":"0123456789abcdef"}}`
+	case "PATCH /connections/{id}":
+		return `{"params":{}}`
 	case "PUT /forwarding":
 		return `{"url":"https://app.example.com/","triggers":["shop.*"]}`
 	case "POST /events/test":

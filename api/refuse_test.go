@@ -171,6 +171,7 @@ func TestBadBodies(t *testing.T) {
 func TestMembersOfTheWrongType(t *testing.T) {
 	t.Parallel()
 	in := install(t)
+	one := "/connections/" + in.connect(t, in.key, "user-1").ID
 	for _, row := range []struct{ method, path, body, code, field string }{
 		{"POST", "/connections", `{}`, "missing_parameter", "connector"},
 		{"POST", "/connections", `{"connector":"webhook"}`, "missing_parameter", "account"},
@@ -188,6 +189,18 @@ func TestMembersOfTheWrongType(t *testing.T) {
 		{"POST", "/connections", `{"connector":"webhook","account":"a"}`, "missing_parameter", "secret"},
 		{"POST", "/connections", `{"connector":"shop","account":"a"}`, "invalid_parameter", "connector"},
 		{"POST", "/connections", `{"connector":"nothing","account":"a"}`, "unknown_connector", "connector"},
+		{"PATCH", one, `{}`, "missing_parameter", "params"},
+		{"PATCH", one, `{"params":null}`, "invalid_body", "params"},
+		{"PATCH", one, `{"params":["webhook.received"]}`, "invalid_body", "params"},
+		{"PATCH", one, `{"params":{"webhook.received":null}}`, "invalid_body", "params"},
+		{"PATCH", one, `{"params":{"webhook.received":{"a":null}}}`, "invalid_body", "params"},
+		{"PATCH", one, `{"params":{"webhook.received":{"a":1}}}`, "invalid_body", "params"},
+		{"PATCH", one, `{"params":{"webhook.received":{"a":"1"}}}`, "invalid_body", "params"},
+		{"PATCH", one, `{"params":{"shop.order.placed":{}}}`, "invalid_body", "params"},
+		{"PATCH", one, `{"params":{"*":{}}}`, "invalid_body", "params"},
+		{"PATCH", one, `{"params":{},"status":"active"}`, "invalid_body", "status"},
+		{"PATCH", "/connections/conn_01KATE9W1B6S0Z3YV8K5QH2T4G", `{"params":{}}`, "not_found", ""},
+		{"PUT", "/forwarding", `{"url":"https://a.example/","triggers":["shop.*","bareshop.order.lost"]}`, "invalid_body", "triggers[1]"},
 		{"PUT", "/forwarding", `{}`, "invalid_body", ""},
 		{"PUT", "/forwarding", `{"url":"https://a.example/","triggers":["shop.order.plced"]}`, "invalid_body", "triggers[0]"},
 		{"PUT", "/forwarding", `{"url":"https://a.example/","triggers":[{"trigger":"shop.order.placed","params":{"zzz":"1"}}]}`, "invalid_body", "triggers[0]"},

@@ -62,6 +62,10 @@ type Trigger struct {
 	Scopes      []string        `json:"scopes"`
 	Schema      json.RawMessage `json:"schema"` // JSON Schema (2020-12) of data.payload
 	Example     json.RawMessage `json:"example"`
+
+	// Undeliverable says why this installation cannot deliver it, and what to do.
+	// Absent: it can.
+	Undeliverable string `json:"undeliverable,omitempty"`
 }
 
 // Connection is a connected account.
@@ -79,6 +83,9 @@ type Connection struct {
 	LastEventAt   *time.Time `json:"last_event_at,omitempty"`
 	ExpiresAt     *time.Time `json:"expires_at,omitempty"` // of the access token, which is refreshed before
 	CreatedAt     time.Time  `json:"created_at"`
+
+	// Params are what it has in place of those in the trigger list, by trigger.
+	Params trigger.Overrides `json:"params"`
 
 	// Addresses are where a person must tell the sender to send, for connectors
 	// that cannot do so themselves, such as webhook.
