@@ -1,10 +1,16 @@
 package interactor
 
 import (
+	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
+	"github.com/interactorhq/interactor/connector"
 	"github.com/interactorhq/interactor/connector/gmail"
 	"github.com/interactorhq/interactor/forward"
+	"github.com/interactorhq/interactor/seal"
+	"github.com/interactorhq/interactor/store/sqlite"
 	"github.com/interactorhq/interactor/subscription"
 	"github.com/interactorhq/interactor/trigger"
 )
@@ -51,5 +57,52 @@ func TestRecipientsHaveTheParamsOfTheirConnection(t *testing.T) {
 	}
 	if c, err := (connections{in.Auth}).Connection(ctx, conn.ID); err != nil || !c.Params.Equal(want) {
 		t.Errorf("for its watches: got %v, %v", c.Params, err)
+	}
+}
+
+// deaf is Gmail that cannot deliver what is received.
+type deaf struct{ *gmail.Connector }
+
+const whyDeaf = "incoming mail needs another topic: set it in the Config"
+
+func (c deaf) Describe() connector.Description {
+	d := c.Connector.Describe()
+	d.Triggers = slices.Clone(d.Triggers)
+	for i := range d.Triggers {
+		if d.Triggers[i].Name == gmail.EmailReceived {
+			d.Triggers[i].Undeliverable, d.Triggers[i].Scopes = whyDeaf, []string{"incoming"}
+		}
+	}
+	return d
+}
+
+// The program's own trigger list is refused like anybody else's, and no consent is
+// asked for what a wildcard leaves out.
+func TestUndeliverableTriggers(t *testing.T) {
+	t.Parallel()
+	db, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(t.TempDir(), "interactor.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	cfg := Config{
+		PublicURL: "https://hooks.example.com", Store: db, SealingKeys: []string{seal.NewKey()},
+		Connectors: []Connector{deaf{gmail.New(gmail.Config{ClientID: "id", ClientSecret: "secret"})}},
+		Forwarding: Forwarding{URL: "https://app.example.com/events", Triggers: trigger.List("gmail.*", gmail.EmailReceived, "gmail.nothing")},
+	}
+	if _, err := New(cfg); err == nil || !strings.Contains(err.Error(), whyDeaf) || !strings.Contains(err.Error(), "gmail.nothing") {
+		t.Errorf("got %v, want all that is wrong", err)
+	}
+	cfg.Forwarding.Triggers = trigger.List("gmail.*")
+	in, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := in.prepare(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	scopes, err := in.scopes(t.Context(), "env_default", gmail.Name)
+	if err != nil || len(scopes) == 0 || slices.Contains(scopes, "incoming") {
+		t.Errorf("scopes are %v, %v", scopes, err)
 	}
 }

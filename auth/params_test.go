@@ -31,6 +31,9 @@ func TestParamsOfAConnection(t *testing.T) {
 		t.Fatalf("%+v, %v", c, err)
 	}
 	given["acme.note.added"]["folder"] = "changed" // is the caller's
+	if !c.Params.Equal(want) {
+		t.Errorf("what was returned changed with it: %v", c.Params)
+	}
 	if got := f.record(t, id); !got.Params.Equal(want) || marked() != before+1 {
 		t.Errorf("stored %v, marked %d times", got.Params, marked()-before)
 	}
