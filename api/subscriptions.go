@@ -39,6 +39,14 @@ func subscriptionOf(s subscription.Subscription) Subscription {
 		Watch: s.Watch, Resource: s.Resource, RemoteID: s.Held.ID, Triggers: some(s.Triggers),
 		State: string(s.State), Healthy: s.Healthy(), LastError: s.LastError, Tries: s.Tries, CreatedAt: s.CreatedAt.UTC(),
 		HeldSince: when(s.HeldSince), LastRenewalAt: when(s.LastRenewal), RenewAt: when(s.RenewAt), ExpiresAt: when(s.Held.ExpiresAt),
-		NextTryAt: when(s.Due),
+		NextTryAt: when(s.Due), Rejected: rejected(s.Rejected),
 	}
+}
+
+func rejected(all []subscription.Rejection) []Rejection {
+	out := make([]Rejection, 0, len(all))
+	for _, r := range all {
+		out = append(out, Rejection{Trigger: r.Filter.Trigger, Params: r.Filter.Params, Reason: r.Reason})
+	}
+	return out
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/interactorhq/interactor/connector"
 	"github.com/interactorhq/interactor/internal/id"
 	"github.com/interactorhq/interactor/subscription"
+	"github.com/interactorhq/interactor/trigger"
 )
 
 func TestSubscriptions(t *testing.T) {
@@ -66,7 +67,19 @@ func TestSubscriptions(t *testing.T) {
 	if want := `{"items":[{"id":"` + first + `","connection":"conn_0","account":"user-42","connector":"shop","watch":"orders","resource":"shops/0",` +
 		`"remote_id":"remote-1","triggers":["shop.order.placed"],"state":"active","healthy":true,"last_error":"","tries":0,` +
 		`"created_at":"2026-11-23T15:04:05Z","held_since":"2026-11-23T15:04:05Z","last_renewal_at":"2026-11-23T16:04:05Z",` +
-		`"renew_at":"2026-11-24T15:04:05Z","expires_at":"2026-11-25T15:04:05Z","next_try_at":"2026-11-24T15:04:05Z"}],"next":"` + first + `"}` + "\n"; got.body != want {
+		`"renew_at":"2026-11-24T15:04:05Z","expires_at":"2026-11-25T15:04:05Z","next_try_at":"2026-11-24T15:04:05Z","rejected":[]}],"next":"` + first + `"}` + "\n"; got.body != want {
 		t.Errorf("got\n%swant\n%s", got.body, want)
+	}
+
+	part := watch(5, func(s *subscription.Subscription) {
+		s.Rejected = []subscription.Rejection{{
+			Filter: trigger.Filter{Trigger: "shop.order.placed", Params: map[string]string{"status": "nwe"}}, Reason: "there is no such status", Later: true,
+		}}
+	})
+	var page api.List[api.Subscription]
+	in.get(t, "/subscriptions?healthy=false&cursor="+third, &page)
+	if len(page.Items) != 1 || page.Items[0].ID != part || page.Items[0].Healthy || len(page.Items[0].Rejected) != 1 ||
+		page.Items[0].Rejected[0].Params["status"] != "nwe" || page.Items[0].Rejected[0].Reason != "there is no such status" {
+		t.Errorf("rejected in part: %+v", page.Items)
 	}
 }

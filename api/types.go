@@ -103,7 +103,7 @@ type Subscription struct {
 	RemoteID      string     `json:"remote_id"` // the provider's
 	Triggers      []string   `json:"triggers"`
 	State         string     `json:"state"`   // "pending", "active", "failed" or "removing"
-	Healthy       bool       `json:"healthy"` // the provider holds it and the last call succeeded
+	Healthy       bool       `json:"healthy"` // the provider holds it, with all that is wanted of it, and the last call succeeded
 	LastError     string     `json:"last_error"`
 	Tries         int        `json:"tries"` // failed ones in a row
 	CreatedAt     time.Time  `json:"created_at"`
@@ -112,6 +112,17 @@ type Subscription struct {
 	RenewAt       *time.Time `json:"renew_at,omitempty"`    // absent: it does not expire
 	ExpiresAt     *time.Time `json:"expires_at,omitempty"`  // at the provider, unless it is renewed
 	NextTryAt     *time.Time `json:"next_try_at,omitempty"` // of the next call about it; absent: none is planned
+
+	// Rejected are wanted triggers that are not watched, because their params cannot work.
+	Rejected []Rejection `json:"rejected"`
+}
+
+// Rejection is a trigger that is not watched, because its params cannot work at the
+// provider.
+type Rejection struct {
+	Trigger string            `json:"trigger"`
+	Params  map[string]string `json:"params"`
+	Reason  string            `json:"reason"` // for people
 }
 
 // Forwarding is what is in force in the Environment: the members of its settings

@@ -68,9 +68,9 @@ func TestNewsOfFailures(t *testing.T) {
 		r.run()
 		r.connect("conn_1", "env_a")
 		for tries := 1; tries <= 8; tries++ {
-			r.until("the next try", func() bool {
+			r.until("the next try", func() bool { // a due time in the past: it is under way
 				all := r.all()
-				return len(all) == 1 && all[0].Tries >= tries && all[0].Due.After(r.now())
+				return len(all) == 1 && all[0].Tries >= tries && all[0].LastError != "" && all[0].Due.After(r.now())
 			})
 			if told := len(r.told()); (told > 0) != (tries >= 6) || told > 1 {
 				t.Fatalf("after %d tries it is told %v", tries, r.told())

@@ -96,6 +96,16 @@ func unknownTag(tag string, later bool) error {
 	return &connector.ParamError{Param: "tag", Value: tag, Problem: "there is no such tag: create it", Later: later}
 }
 
+// lastNews is the payload of the news that was told last.
+func (r *room) lastNews() string {
+	r.t.Helper()
+	list, err := r.store.WaitingNews(r.t.Context(), 1000)
+	if err != nil || len(list) == 0 {
+		r.t.Fatal("nothing was told", err)
+	}
+	return string(list[len(list)-1].Payload)
+}
+
 func (r *room) one() subscription.Subscription {
 	r.t.Helper()
 	all := r.all()
@@ -137,6 +147,10 @@ func TestParamsAreCheckedBeforeAWatchIsMade(t *testing.T) {
 	if ill := r.unhealthy(); len(ill) != 1 {
 		t.Errorf("unhealthy are %+v", ill)
 	}
+	r.untilTold("created", "failed")
+	if reason := r.lastNews(); !strings.Contains(reason, "does not parse") {
+		t.Errorf("the reason told is %s", reason)
+	}
 
 	r.want(append(tagged("good", "right"), trigger.Filter{Trigger: "acme.note"}), "conn_1")
 	r.until("all of it", func() bool { return r.one().Healthy() })
@@ -146,6 +160,7 @@ func TestParamsAreCheckedBeforeAWatchIsMade(t *testing.T) {
 	if ill := r.unhealthy(); len(ill) != 0 {
 		t.Errorf("unhealthy are %+v", ill)
 	}
+	r.untilTold("created", "failed", "recovered")
 }
 
 func TestAWatchWithoutParamsThatWorkIsRefused(t *testing.T) {
@@ -164,6 +179,7 @@ func TestAWatchWithoutParamsThatWorkIsRefused(t *testing.T) {
 	if len(c.held()) != 0 || c.lastTold() != nil {
 		t.Errorf("the provider was told of %q", c.lastTold())
 	}
+	r.untilTold("failed")
 
 	// The Connection gets a tag of its own.
 	conn, _ := r.accounts.Connection(t.Context(), "conn_1")
@@ -219,6 +235,9 @@ func TestWhatAParamNamesMayAppearLater(t *testing.T) {
 			if _, now := c.times(); now != told {
 				t.Error("the provider was told of the same again")
 			}
+			if news := r.told(); slices.Index(news, "failed") != len(news)-1 {
+				t.Errorf("told %q: once is enough", news)
+			}
 			c.set("new", nil)
 			r.forward(81 * time.Minute)
 			r.until("all of it", func() bool { return r.one().Healthy() })
@@ -226,6 +245,9 @@ func TestWhatAParamNamesMayAppearLater(t *testing.T) {
 				if got := c.lastTold(); !slices.Contains(got, "new") {
 					t.Errorf("the provider was told of %q", got)
 				}
+			}
+			if news := r.told(); news[len(news)-1] != "recovered" {
+				t.Errorf("told %q", news)
 			}
 			s = r.one()
 			if described, err := r.Describe(t.Context(), s); err != nil || !slices.Contains(tagsOf(described), "new") {

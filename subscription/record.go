@@ -13,7 +13,7 @@ import (
 const (
 	Created   = "subscription.created"   // the provider holds the watch
 	Renewed   = "subscription.renewed"   // it was prolonged
-	Failed    = "subscription.failed"    // the provider refuses it, or calls about it have failed for minutes: told once, until Recovered
+	Failed    = "subscription.failed"    // the provider refuses it or params of a Trigger, or calls about it have failed for minutes: told once, until Recovered
 	Recovered = "subscription.recovered" // it is held again, after Failed or because the provider had lost it
 	Gap       = "subscription.gap"       // the provider has lost events for good
 )
