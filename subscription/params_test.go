@@ -292,6 +292,7 @@ func TestAProviderThatCannotBeAsked(t *testing.T) {
 	if s := r.one(); s.State != subscription.Active || len(s.Rejected) != 1 || s.LastError != "" {
 		t.Errorf("got %+v", s)
 	}
+	r.untilTold("created", "failed", "renewed")
 }
 
 func TestParamsOfAConnection(t *testing.T) {
