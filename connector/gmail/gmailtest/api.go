@@ -45,6 +45,7 @@ func (s *Server) apiRoutes(mux *http.ServeMux) {
 		"GET " + usersPath + "/messages/{id}/attachments/{attach}": {"attachment", s.getAttachment},
 		"GET " + usersPath + "/labels":                             {"labels", s.listLabels},
 		"GET " + usersPath + "/drafts":                             {"drafts", s.listDrafts},
+		"POST " + usersPath + "/drafts":                            {"draft", s.createDraft},
 	} {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 			s.mu.Lock()
@@ -69,7 +70,7 @@ func (s *Server) authorise(w http.ResponseWriter, r *http.Request, name string) 
 		return call{}, false
 	}
 	if !slices.ContainsFunc(t.scopes, func(scope string) bool {
-		return slices.Contains([]string{scopeMail, scopeModify, scopeReadonly, scopeMetadata}, scope)
+		return slices.Contains([]string{scopeMail, scopeModify, scopeReadonly, scopeMetadata}, scope) || name == "draft" && scope == scopeCompose
 	}) {
 		apiError(w, http.StatusForbidden, "insufficientPermissions", "Request had insufficient authentication scopes.")
 		return call{}, false
