@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/interactorhq/interactor/auth"
+	"github.com/interactorhq/interactor/connector"
 )
 
 func TestDisconnect(t *testing.T) {
@@ -260,5 +261,38 @@ func TestConsentAnewTellsWhoWaits(t *testing.T) {
 	}
 	if len(f.changed) == changes {
 		t.Error("nobody was told")
+	}
+}
+
+// Who holds a client when a Connection ends gets no further with it, and the token
+// that it has seen is not sent any more.
+func TestAClientEndsWithItsConnection(t *testing.T) {
+	t.Parallel()
+	for name, end := range map[string]func(f *fixture, id string) error{
+		"revoked at the provider":                   func(f *fixture, id string) error { return f.MarkRevoked(t.Context(), id, "removed there") },
+		"refused by the provider":                   func(f *fixture, id string) error { return f.MarkExpired(t.Context(), id, "refused") },
+		"disconnected, its watches not yet removed": func(f *fixture, id string) error { return f.Disconnect(t.Context(), id) },
+		"disconnected": func(f *fixture, id string) error {
+			return errors.Join(f.Disconnect(t.Context(), id), f.FinishDisconnect(t.Context(), id))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := setUp(t)
+			id := f.connect(t, "alice", auth.ConnectRequest{}).ID
+			c := f.client(t, id)
+			if status, _ := get(t, c, f.p.URL+"/api/me"); status != http.StatusOK {
+				t.Fatalf("before: %d", status)
+			}
+			if err := end(f, id); err != nil {
+				t.Fatal(err)
+			}
+			before := f.p.count("/api/me")
+			err := call(c, f.p.URL+"/api/me")
+			var again *auth.ReconnectError
+			if !errors.As(err, &again) || again.Connection.ID != id || !errors.Is(err, connector.ErrRevoked) || f.p.count("/api/me") != before {
+				t.Errorf("after: %v, %d requests", err, f.p.count("/api/me")-before)
+			}
+		})
 	}
 }

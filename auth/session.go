@@ -21,7 +21,7 @@ const maxSessionAnswer = 64 << 20
 // no token. It works for a closing Connection, too, so that its watches can be
 // removed. A grant that the provider refuses is a [*ReconnectError].
 func (a *Authorizer) Session(ctx context.Context, connection string) (*connector.Session, error) {
-	_, s, err := a.session(ctx, connection, maxSessionAnswer)
+	_, s, err := a.session(ctx, &stored{a: a, id: connection}, maxSessionAnswer)
 	return s, err
 }
 
@@ -33,12 +33,9 @@ func (a *Authorizer) Session(ctx context.Context, connection string) (*connector
 // the request can be sent again (see http.Request.GetBody). ctx is for this
 // look-up only; each request brings its own.
 func (a *Authorizer) Client(ctx context.Context, connection string) (*http.Client, error) {
-	r, s, err := a.session(ctx, connection, 0)
+	_, s, err := a.session(ctx, &stored{a: a, id: connection, usable: true}, 0)
 	if err != nil {
 		return nil, err
-	}
-	if r.Closing { // its Session is for removing what is left at the provider
-		return nil, reconnect(r, nil)
 	}
 	return s.HTTP, nil
 }
@@ -62,13 +59,13 @@ func (a *Authorizer) Secrets(ctx context.Context, connection string) (map[string
 	return a.openFields(ctx, r)
 }
 
-func (a *Authorizer) session(ctx context.Context, connection string, limit int64) (Record, *connector.Session, error) {
-	r, err := a.Get(ctx, connection)
+func (a *Authorizer) session(ctx context.Context, c *stored, limit int64) (Record, *connector.Session, error) {
+	r, err := a.Get(ctx, c.id)
 	if err != nil {
 		return r, nil, err
 	}
-	if !r.live() {
-		return r, nil, reconnect(r, nil)
+	if err := c.check(r); err != nil {
+		return r, nil, err
 	}
 	e, err := a.lookup(r.Connector)
 	if err != nil {
@@ -82,7 +79,7 @@ func (a *Authorizer) session(ctx context.Context, connection string, limit int64
 	if err != nil {
 		return r, nil, err
 	}
-	s, err := a.makeSession(e, r, app, fields, &stored{a: a, id: connection}, limit)
+	s, err := a.makeSession(e, r, app, fields, c, limit)
 	return r, s, err
 }
 
@@ -166,8 +163,9 @@ func (f *fresh) renew(context.Context, string) (held, bool, error) { return held
 // request, so that a refresh or a disconnect by another process counts at once;
 // what is sealed is opened again only when it changed.
 type stored struct {
-	a  *Authorizer
-	id string
+	a      *Authorizer
+	id     string
+	usable bool // not for a closing one, whose Session is for removing what is left at the provider
 
 	mu     sync.Mutex
 	last   held
@@ -175,6 +173,14 @@ type stored struct {
 }
 
 var _ credentials = (*stored)(nil)
+
+// check refuses a Connection that calls cannot be made with.
+func (s *stored) check(r Record) error {
+	if !r.live() || s.usable && r.Closing {
+		return reconnect(r, nil)
+	}
+	return nil
+}
 
 func (s *stored) credential(ctx context.Context) (held, error) {
 	h, err := s.read(ctx)
@@ -222,8 +228,8 @@ func (s *stored) read(ctx context.Context) (held, error) {
 	if err != nil {
 		return held{}, err
 	}
-	if !r.live() {
-		return held{}, reconnect(r, nil)
+	if err := s.check(r); err != nil {
+		return held{}, err
 	}
 	s.mu.Lock()
 	last, opened := s.last, s.opened

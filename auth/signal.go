@@ -100,7 +100,7 @@ func (a *Authorizer) Touch(ctx context.Context, id string, lastEvent time.Time) 
 // Reidentify asks the provider again who the Connection is, after
 // connector.SignalIdentity and now and then. What it no longer covers goes.
 func (a *Authorizer) Reidentify(ctx context.Context, id string) error {
-	r, s, err := a.session(ctx, id, maxSessionAnswer)
+	r, s, err := a.session(ctx, &stored{a: a, id: id}, maxSessionAnswer)
 	if err != nil {
 		return err
 	}
