@@ -8,6 +8,7 @@ import (
 
 	"github.com/interactorhq/interactor/auth"
 	"github.com/interactorhq/interactor/internal/id"
+	"github.com/interactorhq/interactor/subscription"
 	"github.com/interactorhq/interactor/trigger"
 )
 
@@ -153,13 +154,35 @@ func (a *api) disconnect(c *call) (answer, error) {
 
 func (a *api) connectionOf(ctx context.Context, c auth.Connection) (Connection, error) {
 	addresses, err := a.cfg.Addresses(ctx, c)
+	if err != nil {
+		return Connection{}, err
+	}
+	watches, err := a.watchesOf(ctx, c)
 	return Connection{
 		ID: c.ID, Connector: c.Connector, Account: c.Account, Identity: c.Identity,
 		Status: string(c.Status), Reason: c.Reason, Since: c.Since.UTC(),
 		Scopes: some(c.Scopes), MissingScopes: some(c.Missing), NeedsConsent: c.NeedsConsent,
-		LastEventAt: when(c.LastEvent), ExpiresAt: when(c.ExpiresAt), CreatedAt: c.CreatedAt.UTC(),
-		Params: overrides(c.Params), Addresses: addresses,
+		LastEventAt: when(c.LastEvent), LastRefreshAt: when(c.LastRefresh), ExpiresAt: when(c.ExpiresAt), CreatedAt: c.CreatedAt.UTC(),
+		Params: overrides(c.Params), Watches: watches, Addresses: addresses,
 	}, err
+}
+
+// watchesOf sums up how a Connection's watches fare.
+func (a *api) watchesOf(ctx context.Context, c auth.Connection) (w Watches, err error) {
+	var next time.Time
+	for s, err := range a.cfg.Subscriptions.Subscriptions(ctx, subscription.Query{Environment: c.Environment, Connection: c.ID}) {
+		if err != nil {
+			return w, err
+		}
+		if w.Total++; !s.Healthy() {
+			w.Unhealthy++
+		}
+		if !s.RenewAt.IsZero() && (next.IsZero() || s.RenewAt.Before(next)) {
+			next = s.RenewAt
+		}
+	}
+	w.NextRenewalAt = when(next)
+	return w, nil
 }
 
 // overrides are the params as an object, be it an empty one.

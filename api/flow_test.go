@@ -19,6 +19,8 @@ import (
 	"github.com/interactorhq/interactor/auth"
 	"github.com/interactorhq/interactor/deployment"
 	"github.com/interactorhq/interactor/forward"
+	"github.com/interactorhq/interactor/internal/id"
+	"github.com/interactorhq/interactor/subscription"
 	"github.com/interactorhq/interactor/trigger"
 )
 
@@ -107,6 +109,38 @@ func TestUndeliverable(t *testing.T) {
 	got := in.call(t, "PUT", "/forwarding", in.key, `{"url":"https://app.example.com/","triggers":["bareshop.nothing","bareshop.order.lost"]}`)
 	if !strings.Contains(got.body, lostOrders) || !strings.Contains(got.body, "bareshop.nothing") {
 		t.Errorf("not all at once: %s", got.body)
+	}
+}
+
+func TestHealthOfAConnection(t *testing.T) {
+	t.Parallel()
+	in := install(t)
+	one, other := in.connect(t, in.key, "user-1"), in.connect(t, in.key, "user-2")
+	at := in.config.Now()
+	for i, s := range []subscription.Subscription{
+		{Connection: one.ID, State: subscription.Active, RenewAt: at.Add(3 * time.Hour)},
+		{Connection: one.ID, State: subscription.Active, RenewAt: at.Add(2 * time.Hour), LastError: "no answer"},
+		{Connection: one.ID, State: subscription.Refused, LastError: "no such shop"},
+		{Connection: one.ID, State: subscription.Removed},
+		{Connection: other.ID, State: subscription.Active},
+	} {
+		s.ID, s.Environment, s.Connector, s.Watch, s.CreatedAt = id.New("sub", at), in.prod, "webhook", "address", at
+		s.Resource, s.Endpoint = fmt.Sprint(i), s.ID
+		if err := in.store.SaveComparison(t.Context(), subscription.Dirty{}, []subscription.Subscription{s}, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var c api.Connection
+	in.get(t, "/connections/"+one.ID, &c)
+	if w := c.Watches; w.Total != 3 || w.Unhealthy != 2 || w.NextRenewalAt == nil || !w.NextRenewalAt.Equal(at.Add(2*time.Hour)) {
+		t.Errorf("watches of the first: %+v", w)
+	}
+	if c.LastRefreshAt == nil || !c.LastRefreshAt.Equal(at) {
+		t.Errorf("refreshed at %v", c.LastRefreshAt)
+	}
+	in.get(t, "/connections/"+other.ID, &c)
+	if w := c.Watches; w.Total != 1 || w.Unhealthy != 0 {
+		t.Errorf("watches of the second: %+v", w)
 	}
 }
 

@@ -81,15 +81,26 @@ type Connection struct {
 	MissingScopes []string   `json:"missing_scopes"` // that its triggers need and the user has not granted
 	NeedsConsent  bool       `json:"needs_consent"`  // send the user to a new auth URL
 	LastEventAt   *time.Time `json:"last_event_at,omitempty"`
-	ExpiresAt     *time.Time `json:"expires_at,omitempty"` // of the access token, which is refreshed before
+	LastRefreshAt *time.Time `json:"last_refresh_at,omitempty"` // of the access token, or the consent
+	ExpiresAt     *time.Time `json:"expires_at,omitempty"`      // of the access token, which is refreshed before
 	CreatedAt     time.Time  `json:"created_at"`
 
 	// Params are what it has in place of those in the trigger list, by trigger.
 	Params trigger.Overrides `json:"params"`
 
+	Watches Watches `json:"watches"` // at the provider
+
 	// Addresses are where a person must tell the sender to send, for connectors
 	// that cannot do so themselves, such as webhook.
 	Addresses []string `json:"addresses,omitempty"`
+}
+
+// Watches say how the watches of a Connection fare. GET /subscriptions?connection=
+// has each of them.
+type Watches struct {
+	Total         int        `json:"total"`
+	Unhealthy     int        `json:"unhealthy"`
+	NextRenewalAt *time.Time `json:"next_renewal_at,omitempty"` // absent: none expires
 }
 
 // Subscription is a watch at a provider, or one to be made there.

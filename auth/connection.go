@@ -56,6 +56,7 @@ type Connection struct {
 	NeedsConsent bool      // the provider refused a call for lack of a scope, or Missing is not empty
 	LastEvent    time.Time // zero if none yet; at most a minute old news
 	ExpiresAt    time.Time // of the access token; it is refreshed before. Zero: unknown
+	LastRefresh  time.Time // of the last successful one, or of the consent
 	CreatedAt    time.Time
 
 	// Params are what it has in place of those in the trigger list; see
@@ -77,7 +78,6 @@ type Record struct {
 
 	RefreshAt    time.Time // when [Authorizer.Run] refreshes it, or tries again; zero: never
 	RefreshTries int       // failed refreshes in a row
-	LastRefresh  time.Time // of the last successful one, or of the consent
 
 	Grant   string // fingerprint of the grant: equal where the provider gave the same one twice
 	Token   []byte // sealed for "<id>/token"

@@ -129,12 +129,12 @@ func someConnection(account string) auth.Record {
 		Connection: auth.Connection{
 			ID: id.New("conn", now), Environment: "env_default", Connector: "gmail", Account: account, Identity: "alice@example.com",
 			Status: auth.Active, Reason: "because", Since: now, Scopes: []string{"a", "b"}, Missing: []string{"c"}, NeedsConsent: true,
-			LastEvent: now.Add(-time.Hour), ExpiresAt: now.Add(time.Hour), CreatedAt: now,
+			LastEvent: now.Add(-time.Hour), ExpiresAt: now.Add(time.Hour), LastRefresh: now, CreatedAt: now,
 			Params: trigger.Overrides{"gmail.email.labeled": {"label": "Bücher & \"Co\""}, "gmail.email.sent": {}},
 		},
 		App: "", ClientID: "client", Holder: "sub-1",
 		Identities: []connector.Identity{{ID: "sub-1", Label: "alice@example.com", Keys: []connector.Key{"mailbox:alice"}, Values: map[string]string{"site": "x"}}},
-		Values:     map[string]string{"shop": "acme"}, RefreshAt: now.Add(50 * time.Minute), RefreshTries: 2, LastRefresh: now,
+		Values:     map[string]string{"shop": "acme"}, RefreshAt: now.Add(50 * time.Minute), RefreshTries: 2,
 		Grant: "fingerprint", Token: []byte("sealed token"), Secrets: []byte("sealed fields"),
 	}
 }
