@@ -54,7 +54,7 @@ func (o Overrides) Filters() []Filter {
 
 // Equal reports whether both say the same.
 func (o Overrides) Equal(b Overrides) bool {
-	return maps.EqualFunc(o, b, func(x, y map[string]string) bool { return maps.Equal(x, y) })
+	return maps.EqualFunc(o, b, maps.Equal)
 }
 
 // Clone returns a copy that shares nothing with o; nil for none.
