@@ -382,11 +382,12 @@ func (r *room) unhealthy() (out []subscription.Subscription) {
 // Subscription is Active.
 func (r *room) settled(n int) func() bool {
 	return func() bool {
-		for _, s := range r.all() {
+		all := r.all()
+		for _, s := range all {
 			if s.State != subscription.Active {
 				return false
 			}
 		}
-		return len(r.all()) >= min(n, 1) && len(r.provider.held()) == n
+		return len(all) >= min(n, 1) && len(r.provider.held()) == n
 	}
 }
