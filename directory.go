@@ -377,6 +377,11 @@ func (d *directory) Subscription(ctx context.Context, id string) (*forward.Expan
 	if err != nil {
 		return nil, err
 	}
+	if len(s.Filters) > 0 && len(sub.Filters) == 0 {
+		// Connectors take no Filters for all there is. It goes on from its cursor
+		// when the params have changed.
+		return nil, &connector.RetryError{After: rejectedWait, Err: errors.New("the provider says that none of its params can work")}
+	}
 	r, err := d.recipient(ctx, s, conn)
 	if err != nil {
 		return nil, err
@@ -391,6 +396,9 @@ func (d *directory) Subscription(ctx context.Context, id string) (*forward.Expan
 // creationWait is how long a notice waits that overtook the answer which
 // creates its watch.
 const creationWait = time.Second
+
+// rejectedWait is how long nothing is asked about a watch whose params cannot work.
+const rejectedWait = time.Hour
 
 // startingPointUnknown reports whether the provider is being told about a watch
 // and has not yet said from where on it reports.

@@ -1,6 +1,7 @@
 package interactor
 
 import (
+	"errors"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -54,6 +55,18 @@ func TestRecipientsHaveTheParamsOfTheirConnection(t *testing.T) {
 	x, err := d.Subscription(ctx, sub.ID)
 	if err != nil || !x.Recipient.Overrides.Equal(want) {
 		t.Errorf("asked about: got %+v, %v", x, err)
+	}
+	// Of what nothing is left, the connector is not asked: it might tell everything.
+	if sub, err = in.cfg.Store.Subscription(ctx, sub.ID); err != nil {
+		t.Fatal(err)
+	}
+	sub.Rejected = []subscription.Rejection{{Filter: sub.Filters[0], Reason: "no such label"}}
+	if _, err = in.cfg.Store.SaveSubscription(ctx, sub, subscription.SaveOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	var retry *connector.RetryError
+	if _, err := d.Subscription(ctx, sub.ID); !errors.As(err, &retry) || retry.After == 0 {
+		t.Errorf("rejected as a whole: %v, want to be asked later", err)
 	}
 	if c, err := (connections{in.Auth}).Connection(ctx, conn.ID); err != nil || !c.Params.Equal(want) {
 		t.Errorf("for its watches: got %v, %v", c.Params, err)

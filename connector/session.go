@@ -34,7 +34,7 @@ type Subscription struct {
 	Params   map[string]string // the Params that filled it; the engine adds them to its Occurrences' Attributes
 	Identity Identity          // the one of {identity}; else the Connection's first
 	Topics   []string          // union of the wanted Triggers' Topics, sorted
-	Filters  []trigger.Filter  // the wanted Triggers themselves, for providers that filter, less what CheckParams refused: none, nothing is to be reported
+	Filters  []trigger.Filter  // the wanted Triggers themselves, for providers that filter, less what CheckParams refused
 	Address  string            // public URL to give to the provider
 	Secret   string            // with SecretOurs: what to give to the provider; else empty
 	Held     Held              // what the provider holds; zero before Subscribe
