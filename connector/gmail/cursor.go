@@ -27,6 +27,15 @@ type cursor struct {
 	// History: recent messages are listed instead.
 	After  int64 `json:"after,omitempty"`  // > 0: in a resync, of messages since then, unix seconds
 	Listed int   `json:"listed,omitempty"` // messages listed so far
+
+	memory
+}
+
+// memory is what history does not tell and has to be known all the same.
+type memory struct {
+	Drafts  []string `json:"drafts,omitzero"`          // drafts that are no news, see remembered; nil: nobody asks for drafts
+	Labels  []string `json:"labels,omitempty"`         // params of EmailLabeled that name a label of this mailbox
+	Missing []string `json:"missing_labels,omitempty"` // and those that name none; this has been told
 }
 
 // start is the cursor of a mailbox of which nothing has been told.
@@ -55,5 +64,5 @@ func parseCursor(text string) (cursor, error) {
 
 // done is the cursor after a walk or a resync.
 func (c cursor) done() cursor {
-	return cursor{History: c.Head, Checked: c.HeadAt, Since: c.Since}
+	return cursor{History: c.Head, Checked: c.HeadAt, Since: c.Since, memory: c.memory}
 }

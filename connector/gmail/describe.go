@@ -1,11 +1,6 @@
 package gmail
 
-import (
-	"time"
-
-	"github.com/interactorhq/interactor/connector"
-	"github.com/interactorhq/interactor/trigger"
-)
+import "github.com/interactorhq/interactor/connector"
 
 // scopeReadonly suffices for watch, history and messages. It is restricted: an
 // App for the public needs Google's verification.
@@ -16,8 +11,9 @@ const watchMailbox = "mailbox"
 
 // Kinds of history records; they serve as the Watch's topics.
 const (
-	messageAdded = "messageAdded"
-	labelAdded   = "labelAdded"
+	messageAdded   = "messageAdded"
+	messageDeleted = "messageDeleted"
+	labelAdded     = "labelAdded"
 )
 
 // Describe returns what Gmail is.
@@ -44,20 +40,7 @@ func (c *Connector) Describe() connector.Description {
 			// Either token ends the whole grant.
 			Revoke: &connector.Request{URL: "https://oauth2.googleapis.com/revoke", Auth: connector.NoAuth},
 		},
-		Triggers: []trigger.Definition{
-			{
-				Name: EmailSent, Label: "An Email is Sent",
-				Help:    "A message was sent from the mailbox, from whatever program.",
-				Payload: Email{}, Example: exampleSent(),
-				Scopes: []string{scopeReadonly}, Watch: watchMailbox, Topics: []string{messageAdded, labelAdded},
-			},
-			{
-				Name: EmailReceived, Label: "Email Received",
-				Help:    "A message arrived in the inbox. Mail that a filter archives, and spam, do not count.",
-				Payload: Email{}, Example: exampleReceived(),
-				Scopes: []string{scopeReadonly}, Watch: watchMailbox, Topics: []string{messageAdded},
-			},
-		},
+		Triggers: triggers(),
 	}
 	watch := connector.Watch{Name: watchMailbox, Resource: "{identity}", Intake: connector.FromPoll, Poll: c.cfg.PollInterval}
 	if c.cfg.Mode != Poll {
@@ -79,24 +62,4 @@ func (c *Connector) Describe() connector.Description {
 	}
 	d.Watches = []connector.Watch{watch}
 	return d.WithEndpoints(c.cfg.Endpoints)
-}
-
-func exampleSent() Email {
-	return Email{
-		ID: "19ab3c5d7e9f0a1b", ThreadID: "19ab3c5d7e9f0a1b", MessageID: "<CAF7x2=Qk@mail.gmail.com>",
-		Subject: "Lunch on Friday?",
-		From:    Address{Name: "Alice", Email: "alice@example.com"},
-		To:      []Address{{Email: "bob@example.com"}},
-		Date:    time.Date(2026, time.November, 23, 15, 4, 5, 0, time.UTC),
-		Labels:  []string{"SENT"}, Snippet: "Hi Bob, shall we", Text: "Hi Bob, shall we?\r\n",
-		Attachments: []Attachment{{ID: "ANGjdJ8w", Filename: "menu.pdf", MimeType: "application/pdf", Size: 48213}},
-		Size:        66210,
-	}
-}
-
-func exampleReceived() Email {
-	e := exampleSent()
-	e.ID, e.ThreadID = "19ab3c5d7e9f0b2c", "19ab3c5d7e9f0b2c"
-	e.Labels = []string{"UNREAD", "CATEGORY_PERSONAL", "INBOX"}
-	return e
 }

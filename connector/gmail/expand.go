@@ -37,7 +37,7 @@ func (c *Connector) Expand(
 	if err != nil {
 		return nil, err
 	}
-	e := expansion{svc: svc, sub: sub, now: clock(s)}
+	e := &expansion{svc: svc, sub: sub, now: clock(s), bare: c.cfg.MetadataOnly}
 	stored := sub.Cursor
 	if stored == "" {
 		stored = sub.Held.Cursor
@@ -49,7 +49,12 @@ func (c *Connector) Expand(
 	switch {
 	case err != nil:
 		return e.begin(ctx, "the stored cursor cannot be read, so what happened since is unknown: "+err.Error())
-	case cur.After > 0:
+	}
+	e.memory = cur.memory
+	if err := e.baseline(ctx); err != nil {
+		return nil, err
+	}
+	if cur.After > 0 {
 		return e.resync(ctx, cur)
 	}
 	out, err := e.walk(ctx, cur)
@@ -68,29 +73,43 @@ func (c *Connector) Expand(
 
 // expansion is what the steps of one Expand share.
 type expansion struct {
-	svc *gmailapi.Service
-	sub *connector.Subscription
-	now time.Time
+	svc    *gmailapi.Service
+	sub    *connector.Subscription
+	now    time.Time
+	bare   bool   // content is not passed on
+	memory memory // goes into the cursor of the page
+	known  labels // nil: not asked for
+	drafts *drafts
 }
 
 // begin sets the starting point: what is there already is not told.
-func (e expansion) begin(ctx context.Context, gap string) (*connector.Expansion, error) {
+func (e *expansion) begin(ctx context.Context, gap string) (*connector.Expansion, error) {
+	// The drafts first: one that is made in between is in neither, and not in both.
+	if err := e.baseline(ctx); err != nil {
+		return nil, err
+	}
 	p, err := e.svc.Users.GetProfile(me).Context(ctx).Do()
 	if err != nil {
 		return nil, apiError("profile", err)
 	}
-	out := &connector.Expansion{Cursor: start(p.HistoryId, e.now).String()}
+	notices, err := e.missing(ctx)
+	if err != nil {
+		return nil, err
+	}
+	cur := start(p.HistoryId, e.now)
+	cur.memory = e.memory
+	out := &connector.Expansion{Cursor: cur.String(), Notices: notices}
 	if gap != "" {
-		out.Notices = []connector.Notice{{Signal: connector.SignalGap, Reason: gap}}
+		out.Notices = append(out.Notices, connector.Notice{Signal: connector.SignalGap, Reason: gap})
 	}
 	return out, nil
 }
 
 // walk tells one page of history.
-func (e expansion) walk(ctx context.Context, cur cursor) (*connector.Expansion, error) {
+func (e *expansion) walk(ctx context.Context, cur cursor) (*connector.Expansion, error) {
 	types := e.sub.Topics
 	if len(types) == 0 {
-		types = []string{messageAdded, labelAdded}
+		types = []string{messageAdded, labelAdded, messageDeleted}
 	}
 	call := e.svc.Users.History.List(me).StartHistoryId(uint64(cur.History)).
 		HistoryTypes(types...).MaxResults(pageSize).Context(ctx)
@@ -113,7 +132,7 @@ func (e expansion) walk(ctx context.Context, cur cursor) (*connector.Expansion, 
 	if cur.Head == 0 {
 		cur.Head, cur.HeadAt = max(cur.History, historyID(resp.HistoryId)), e.now.Unix()
 	}
-	out := finish(told, cur, resp.NextPageToken)
+	out := e.finish(told, cur, resp.NextPageToken)
 	// What happened during the walk may have been notified already.
 	out.More = out.More || historyID(resp.HistoryId) > cur.Head
 	return out, nil
@@ -122,7 +141,7 @@ func (e expansion) walk(ctx context.Context, cur cursor) (*connector.Expansion, 
 // beginResync goes on where the history does not reach back to the cursor: to
 // the profile's history id first, then over the messages since the cursor was
 // good, so that what arrives meanwhile is in one of the two.
-func (e expansion) beginResync(ctx context.Context, cur cursor) (*connector.Expansion, error) {
+func (e *expansion) beginResync(ctx context.Context, cur cursor) (*connector.Expansion, error) {
 	p, err := e.svc.Users.GetProfile(me).Context(ctx).Do()
 	if err != nil {
 		return nil, apiError("profile", err)
@@ -132,7 +151,7 @@ func (e expansion) beginResync(ctx context.Context, cur cursor) (*connector.Expa
 	after := max(checked.Add(-resyncMargin).Unix(), cur.Since, 1)
 	next := cursor{
 		History: cur.History, Checked: cur.Checked, Since: cur.Since,
-		Head: historyID(p.HistoryId), HeadAt: e.now.Unix(), After: after,
+		Head: historyID(p.HistoryId), HeadAt: e.now.Unix(), After: after, memory: e.memory,
 	}
 	return &connector.Expansion{
 		Cursor: next.String(), More: true,
@@ -143,7 +162,7 @@ func (e expansion) beginResync(ctx context.Context, cur cursor) (*connector.Expa
 }
 
 // resync tells one page of messages.
-func (e expansion) resync(ctx context.Context, cur cursor) (*connector.Expansion, error) {
+func (e *expansion) resync(ctx context.Context, cur cursor) (*connector.Expansion, error) {
 	call := e.svc.Users.Messages.List(me).Q(fmt.Sprintf("after:%d", cur.After)).MaxResults(pageSize).Context(ctx)
 	if cur.Page != "" {
 		call.PageToken(cur.Page)
@@ -164,13 +183,14 @@ func (e expansion) resync(ctx context.Context, cur cursor) (*connector.Expansion
 	if cur.Listed >= resyncLimit {
 		page = ""
 	}
-	out := finish(told, cur, page)
+	out := e.finish(told, cur, page)
 	out.More = true // from here on the history tells again
 	return out, nil
 }
 
 // finish stores where to go on.
-func finish(told []connector.Notice, cur cursor, page string) *connector.Expansion {
+func (e *expansion) finish(told []connector.Notice, cur cursor, page string) *connector.Expansion {
+	cur.memory = e.memory
 	if page == "" {
 		return &connector.Expansion{Notices: told, Cursor: cur.done().String()}
 	}

@@ -1,4 +1,5 @@
-// Package gmail connects Gmail mailboxes: "An Email is Sent" and "Email Received".
+// Package gmail connects Gmail mailboxes: mail that is sent, received, labelled,
+// starred or deleted, drafts, attachments and threads.
 //
 // It is handed to interactor.Config.Connectors; start with [New]. A receiver in
 // another service that only wants the payload type imports package gmailevent,
@@ -36,14 +37,30 @@ const Name = "gmail"
 
 // Names of the triggers.
 const (
-	EmailSent     = gmailevent.EmailSent
-	EmailReceived = gmailevent.EmailReceived
+	EmailSent          = gmailevent.EmailSent
+	EmailReceived      = gmailevent.EmailReceived
+	EmailLabeled       = gmailevent.EmailLabeled
+	EmailStarred       = gmailevent.EmailStarred
+	EmailTrashed       = gmailevent.EmailTrashed
+	EmailDeleted       = gmailevent.EmailDeleted
+	DraftCreated       = gmailevent.DraftCreated
+	AttachmentReceived = gmailevent.AttachmentReceived
+	ThreadStarted      = gmailevent.ThreadStarted
 )
 
 // What the triggers carry.
 type (
-	// Email is the payload of EmailSent and EmailReceived.
+	// Email is the payload of EmailSent, EmailReceived, EmailStarred, EmailTrashed,
+	// AttachmentReceived and ThreadStarted.
 	Email = gmailevent.Email
+	// LabeledEmail is the payload of EmailLabeled.
+	LabeledEmail = gmailevent.LabeledEmail
+	// Label is a label of a mailbox.
+	Label = gmailevent.Label
+	// Draft is the payload of DraftCreated.
+	Draft = gmailevent.Draft
+	// DeletedEmail is the payload of EmailDeleted.
+	DeletedEmail = gmailevent.DeletedEmail
 	// Address is a mail address of an Email.
 	Address = gmailevent.Address
 	// Attachment is a file of an Email.
@@ -98,6 +115,11 @@ type Config struct {
 
 	// PollInterval is the pace of poll mode. Defaults to one minute.
 	PollInterval time.Duration `json:"-"`
+
+	// MetadataOnly leaves the content out of what is passed on: text, html, snippet
+	// and the data of parts, in payload and raw alike. Headers, labels and the list
+	// of attachments stay. It does not change the consent that is asked for.
+	MetadataOnly bool `json:"metadata_only,omitempty"`
 
 	// Endpoints replace Google's addresses, for tests.
 	Endpoints connector.Endpoints `json:"endpoints,omitzero"`

@@ -137,7 +137,7 @@ func newRig(t testing.TB, google *gmailtest.Server, mailbox string, triggers ...
 	s.Identities = ids
 	sub := &connector.Subscription{
 		ID: "sub_1", Watch: c.Describe().Watches[0].Name, Resource: ids[0].ID, Identity: ids[0],
-		Topics: []string{"labelAdded", "messageAdded"}, Filters: trigger.List(triggers...),
+		Topics: []string{"labelAdded", "messageAdded", "messageDeleted"}, Filters: trigger.List(triggers...),
 	}
 	held, err := c.Subscribe(t.Context(), s, sub)
 	if err != nil {

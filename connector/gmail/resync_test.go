@@ -82,7 +82,7 @@ func TestResyncIsBounded(t *testing.T) {
 	}
 	google.ExpireHistory(alice)
 	r.catchUp()
-	if n := len(r.told); n != 500 {
+	if n := len(r.ids(gmail.EmailSent)); n != 500 {
 		t.Errorf("told %d", n)
 	}
 }

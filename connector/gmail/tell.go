@@ -10,148 +10,188 @@ import (
 	gmailapi "google.golang.org/api/gmail/v1"
 
 	"github.com/interactorhq/interactor/connector"
-	"github.com/interactorhq/interactor/trigger"
-)
-
-// Labels that Gmail itself gives.
-const (
-	labelInbox = "INBOX"
-	labelSent  = "SENT"
-	labelDraft = "DRAFT"
 )
 
 const maxRaw = 512 << 10 // bytes of Occurrence.Raw; beyond it the parts' content is left out
 
-// sighting is a message that history or a list mentions.
-type sighting struct {
-	id     string
-	isNew  bool     // it was added
-	labels []string // those it had then; empty: not told, so as they are when it is fetched
-	sent   bool     // it got the label SENT later
-}
-
-// fromHistory collects the messages of a page in order. The same message may be
-// in several records.
-func fromHistory(records []*gmailapi.History) []sighting {
-	var list []sighting
-	at := map[string]int{}
-	see := func(m *gmailapi.Message) *sighting {
-		i, ok := at[m.Id]
-		if !ok {
-			i = len(list)
-			at[m.Id] = i
-			list = append(list, sighting{id: m.Id})
-		}
-		return &list[i]
-	}
-	for _, r := range records {
-		if r == nil {
-			continue
-		}
-		for _, a := range r.MessagesAdded {
-			if a != nil && a.Message != nil && a.Message.Id != "" {
-				if m := see(a.Message); !m.isNew {
-					m.isNew, m.labels = true, a.Message.LabelIds
-				}
-			}
-		}
-		for _, l := range r.LabelsAdded {
-			if l != nil && l.Message != nil && l.Message.Id != "" && slices.Contains(l.LabelIds, labelSent) {
-				see(l.Message).sent = true
-			}
-		}
-	}
-	return list
-}
-
-func fromList(messages []*gmailapi.Message) []sighting {
-	var list []sighting
-	for _, m := range messages {
-		if m != nil && m.Id != "" {
-			list = append(list, sighting{id: m.Id, isNew: true})
-		}
-	}
-	return list
-}
-
-// triggers says what the sighting means for a message that now has these
-// labels. Drafts are neither: sending one makes a new message, with an id of
-// its own. Mail to oneself is both.
-func (s sighting) triggers(now []string) []string {
-	then := s.labels
-	if len(then) == 0 {
-		then = now
-	}
-	isNew := s.isNew && !slices.Contains(then, labelDraft)
-	var names []string
-	if isNew && slices.Contains(then, labelSent) || s.sent && !slices.Contains(now, labelDraft) {
-		names = append(names, EmailSent)
-	}
-	if isNew && slices.Contains(then, labelInbox) {
-		names = append(names, EmailReceived)
-	}
-	return names
-}
-
-// pointless reports whether the message need not be fetched to know that it
-// means nothing to anybody here.
-func (e expansion) pointless(s sighting) bool {
-	told := len(s.labels) > 0 || !s.isNew
-	return told && len(e.wanted(s.triggers(nil))) == 0
-}
-
-// tell fetches the messages that somebody wants to hear of.
-func (e expansion) tell(ctx context.Context, sightings []sighting) ([]connector.Notice, error) {
+// tell fetches the messages that somebody wants to hear of, and says what
+// happened to them.
+func (e *expansion) tell(ctx context.Context, sightings []sighting) ([]connector.Notice, error) {
 	var told connector.Notice
 	var notices []connector.Notice
 	for _, s := range sightings {
-		if e.pointless(s) {
+		occurrences, err := e.one(ctx, s)
+		if reason, ok := unreadable(err); ok {
+			notices = append(notices, connector.Notice{Signal: connector.SignalGap, Reason: reason})
 			continue
 		}
-		m, err := e.svc.Users.Messages.Get(me, s.id).Format("full").Context(ctx).Do()
-		switch status(err) {
-		case 0:
-			if err != nil {
-				return nil, apiError("message "+s.id, err)
-			}
-		case http.StatusNotFound, http.StatusGone:
-			continue // deleted in between, as an autosaved draft is
-		case http.StatusBadRequest:
-			// Only this message cannot be had; the others must not wait for it forever.
-			notices = append(notices, connector.Notice{
-				Signal: connector.SignalGap, Reason: apiError("message "+s.id, err).Error(),
-			})
-			continue
-		default:
-			return nil, apiError("message "+s.id, err)
+		if err != nil {
+			return nil, err
 		}
-		names := e.wanted(s.triggers(m.LabelIds))
-		if len(names) == 0 {
-			continue
-		}
-		email, raw := newEmail(m), rawMessage(m)
-		for _, name := range names {
-			told.Occurrences = append(told.Occurrences, connector.Occurrence{
-				Trigger: name, Key: m.Id, OccurredAt: email.Date, Payload: email, Raw: raw,
-				Attributes: map[string][]string{"label": email.Labels},
-			})
-		}
+		told.Occurrences = append(told.Occurrences, occurrences...)
 	}
+	missing, err := e.missing(ctx)
+	if err != nil {
+		return nil, err
+	}
+	notices = append(notices, missing...)
 	if len(told.Occurrences) > 0 {
 		notices = append(notices, told)
 	}
 	return notices, nil
 }
 
-// wanted leaves the triggers that a Filter asks for. The engine looks at their
-// params too; here it is about not fetching in vain.
-func (e expansion) wanted(names []string) []string {
-	if len(e.sub.Filters) == 0 {
-		return names
+// one tells what happened to one message.
+func (e *expansion) one(ctx context.Context, s sighting) ([]connector.Occurrence, error) {
+	draft := e.wants(DraftCreated) // unless the labels are told, it may be one
+	if told := len(s.labels) > 0 || !s.isNew || s.deleted; told {
+		// What it means is known, so a message that means nothing to anybody here
+		// need not be fetched.
+		marks, err := e.wanted(ctx, s.marks(nil))
+		if err != nil || len(marks) == 0 {
+			return nil, err
+		}
+		if s.deleted {
+			return []connector.Occurrence{deleted(s)}, nil
+		}
+		if draft = marks[0].trigger == DraftCreated; draft && len(marks) == 1 {
+			if _, news, err := e.draft(ctx, s); err != nil || !news {
+				return nil, err
+			}
+		}
 	}
-	return slices.DeleteFunc(names, func(name string) bool {
-		return !slices.ContainsFunc(e.sub.Filters, func(f trigger.Filter) bool { return f.Covers(name) })
-	})
+	if draft {
+		// Before the message: a draft that is replaced in between is not found then,
+		// and a later record tells of the replacement.
+		if _, err := e.draftList(ctx); err != nil {
+			return nil, err
+		}
+	}
+	m, err := e.message(ctx, s.id)
+	if err != nil || m == nil {
+		return nil, err
+	}
+	marks, err := e.wanted(ctx, s.marks(m.LabelIds))
+	if err != nil || len(marks) == 0 {
+		return nil, err
+	}
+	s.thread = m.ThreadId
+	email, raw := e.newEmail(m)
+	var list []connector.Occurrence
+	for _, mark := range marks {
+		o := connector.Occurrence{
+			Trigger: mark.trigger, Key: m.Id, OccurredAt: email.Date, Payload: email, Raw: raw,
+			Attributes: map[string][]string{ParamLabel: email.Labels},
+		}
+		is, err := e.complete(ctx, &o, s, mark, email)
+		if err != nil {
+			return nil, err
+		}
+		if is {
+			list = append(list, o)
+		}
+	}
+	return list, nil
+}
+
+// complete makes what differs between the triggers, and reports whether it
+// happened at all.
+func (e *expansion) complete(ctx context.Context, o *connector.Occurrence, s sighting, m mark, email Email) (bool, error) {
+	switch m.trigger {
+	case EmailLabeled:
+		label := Label{ID: m.label}
+		if have := e.known[m.label]; have != nil {
+			label.Name = have.Name
+		}
+		o.Key, o.Payload, o.Attributes = s.id+" "+m.label, LabeledEmail{Label: label, Email: email}, e.attributes(m.label)
+	case AttachmentReceived:
+		return hasFile(email), nil
+	case ThreadStarted:
+		o.Key = s.thread
+		return e.starts(ctx, s)
+	case DraftCreated:
+		id, news, err := e.draft(ctx, s)
+		if err != nil || !news || !email.HasLabel(labelDraft) {
+			return false, err
+		}
+		if o.Key = id; id == "" {
+			o.Key = "thread " + s.thread
+		}
+		o.Payload = Draft{ID: id, Email: email}
+		e.memory.Drafts = bound(append(slices.Clone(e.memory.Drafts), remembered(o.Key)))
+	}
+	return true, nil
+}
+
+// wants reports whether a Filter asks for the Trigger. The engine looks at
+// params too; here it is about not fetching in vain.
+func (e *expansion) wants(name string) bool { return covers(e.sub.Filters, name) }
+
+// wanted leaves the marks that a Filter asks for.
+func (e *expansion) wanted(ctx context.Context, marks []mark) ([]mark, error) {
+	var list []mark
+	for _, m := range marks {
+		ok := e.wants(m.trigger)
+		if m.trigger == EmailLabeled {
+			var err error
+			if ok, err = e.wantsLabel(ctx, m.label); err != nil {
+				return nil, err
+			}
+		}
+		if ok {
+			list = append(list, m)
+		}
+	}
+	return list, nil
+}
+
+// starts reports whether the message is the one that its thread began with. A
+// draft begins nothing before it is sent.
+func (e *expansion) starts(ctx context.Context, s sighting) (bool, error) {
+	thread, err := e.svc.Users.Threads.Get(me, s.thread).Format("minimal").Context(ctx).Do()
+	switch {
+	case status(err) == http.StatusNotFound, status(err) == http.StatusGone:
+		return false, nil
+	case err != nil:
+		return false, apiError("thread "+s.thread, err)
+	}
+	var first *gmailapi.Message
+	for _, other := range thread.Messages {
+		if other != nil && !slices.Contains(other.LabelIds, labelDraft) && (first == nil || other.InternalDate < first.InternalDate) {
+			first = other
+		}
+	}
+	return first != nil && first.Id == s.id, nil
+}
+
+// hasFile reports whether a message has what people call an attachment.
+func hasFile(e Email) bool {
+	return slices.ContainsFunc(e.Attachments, func(a Attachment) bool { return a.Filename != "" })
+}
+
+// deleted tells of a message of which nothing is left. When it was deleted is
+// not told.
+func deleted(s sighting) connector.Occurrence {
+	gone := DeletedEmail{ID: s.id, ThreadID: s.thread, Labels: s.last}
+	raw, err := json.Marshal(gmailapi.Message{Id: s.id, ThreadId: s.thread, LabelIds: s.last})
+	if err != nil {
+		raw = nil // texts encode: cannot happen, and the payload has it all
+	}
+	return connector.Occurrence{
+		Trigger: EmailDeleted, Key: s.id, Payload: gone, Raw: raw, Attributes: map[string][]string{ParamLabel: s.last},
+	}
+}
+
+// newEmail normalises a message, without its content where that is not to be passed on.
+func (e *expansion) newEmail(m *gmailapi.Message) (Email, json.RawMessage) {
+	if !e.bare {
+		return newEmail(m), rawMessage(m)
+	}
+	short := *m
+	short.Snippet, short.Payload = "", withoutData(m.Payload, maxDepth)
+	email := newEmail(&short)
+	email.Truncated = false // nothing was cut: it was left out
+	return email, rawMessage(&short)
 }
 
 // rawMessage is the message as Google gave it, without its content when that is large.

@@ -42,28 +42,34 @@ func profile(ctx context.Context, s *connector.Session) (*gmailapi.Profile, erro
 // Subscribe makes Gmail publish every change of the mailbox to the App's topic.
 // Google keeps one watch for each mailbox and project for up to 7 days; calling
 // it again prolongs it. There is no filter by label: it would hide sent mail.
-func (c *Connector) Subscribe(ctx context.Context, s *connector.Session, _ *connector.Subscription) (*connector.Held, error) {
+func (c *Connector) Subscribe(ctx context.Context, s *connector.Session, sub *connector.Subscription) (*connector.Held, error) {
 	if err := c.usable(); err != nil {
 		return nil, err
 	}
 	// One watch for a mailbox, so one id: were it to change, the engine would
 	// remove the former one and with it the new.
 	held := &connector.Held{ID: "mailbox"}
+	svc, err := service(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	e := &expansion{svc: svc, sub: sub, now: clock(s)}
 	if c.cfg.Mode == Poll {
-		p, err := profile(ctx, s)
+		first, err := e.begin(ctx, "")
 		if err != nil {
 			return nil, err
 		}
-		held.Cursor = start(p.HistoryId, clock(s)).String()
+		held.Cursor = first.Cursor
 		return held, nil
 	}
 	topic := s.App[FieldTopic]
 	if topic == "" {
 		return nil, fmt.Errorf("gmail: watch: %w: %w", connector.ErrRefused, errNoTopic)
 	}
-	svc, err := service(ctx, s)
-	if err != nil {
-		return nil, err
+	if sub.Cursor == "" && sub.Held.Cursor == "" { // else a starting point is known, and this one not taken
+		if err := e.baseline(ctx); err != nil {
+			return nil, err
+		}
 	}
 	resp, err := svc.Users.Watch(me, &gmailapi.WatchRequest{TopicName: topic}).Context(ctx).Do()
 	if err != nil {
@@ -77,7 +83,9 @@ func (c *Connector) Subscribe(ctx context.Context, s *connector.Session, _ *conn
 	if resp.Expiration > 0 {
 		held.ExpiresAt = time.UnixMilli(resp.Expiration).UTC()
 	}
-	held.Cursor = start(resp.HistoryId, clock(s)).String()
+	cur := start(resp.HistoryId, e.now)
+	cur.memory = e.memory
+	held.Cursor = cur.String()
 	return held, nil
 }
 

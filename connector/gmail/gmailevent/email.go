@@ -11,11 +11,19 @@ import (
 
 // Names of the triggers; stored and sent, so they never change.
 const (
-	EmailSent     = "gmail.email.sent"
-	EmailReceived = "gmail.email.received"
+	EmailSent          = "gmail.email.sent"
+	EmailReceived      = "gmail.email.received"
+	EmailLabeled       = "gmail.email.labeled"
+	EmailStarred       = "gmail.email.starred"
+	EmailTrashed       = "gmail.email.trashed"
+	EmailDeleted       = "gmail.email.deleted"
+	DraftCreated       = "gmail.draft.created"
+	AttachmentReceived = "gmail.attachment.received"
+	ThreadStarted      = "gmail.thread.started"
 )
 
-// Email is the payload of the triggers about one message.
+// Email is the payload of the triggers about one message, but for those that
+// say more: [LabeledEmail], [Draft] and [DeletedEmail].
 //
 // Text, addresses and file names are decoded to UTF-8 whatever the message used.
 // Source: https://developers.google.com/workspace/gmail/api/reference/rest/v1/users.messages
@@ -57,7 +65,9 @@ type Attachment struct {
 }
 
 // Triggers are the names of the triggers that Email is the payload of.
-func (Email) Triggers() []string { return []string{EmailSent, EmailReceived} }
+func (Email) Triggers() []string {
+	return []string{EmailSent, EmailReceived, EmailStarred, EmailTrashed, AttachmentReceived, ThreadStarted}
+}
 
 // HasLabel reports whether the message had the label, given by id, when it was read.
 func (e Email) HasLabel(id string) bool { return slices.Contains(e.Labels, id) }

@@ -43,6 +43,7 @@ func (s *Server) apiRoutes(mux *http.ServeMux) {
 		"GET " + usersPath + "/messages":                           {"messages", s.listMessages},
 		"GET " + usersPath + "/messages/{id}":                      {"message", s.getMessage},
 		"GET " + usersPath + "/messages/{id}/attachments/{attach}": {"attachment", s.getAttachment},
+		"GET " + usersPath + "/threads/{id}":                       {"thread", s.getThread},
 		"GET " + usersPath + "/labels":                             {"labels", s.listLabels},
 		"GET " + usersPath + "/drafts":                             {"drafts", s.listDrafts},
 		"POST " + usersPath + "/drafts":                            {"draft", s.createDraft},
@@ -172,7 +173,22 @@ func (s *Server) listDrafts(c call) {
 		}
 	}
 	slices.SortFunc(drafts, func(a, b draft) int { return strings.Compare(b.ID, a.ID) })
-	writeJSON(c.w, http.StatusOK, map[string]any{"drafts": drafts, "resultSizeEstimate": len(drafts)})
+	out := map[string]any{"resultSizeEstimate": len(drafts)}
+	limit, ok := s.limit(c)
+	if !ok {
+		return
+	}
+	if t := c.r.URL.Query().Get("pageToken"); t != "" {
+		drafts = slices.DeleteFunc(drafts, func(d draft) bool { return d.ID >= t })
+	}
+	if len(drafts) > limit {
+		drafts = drafts[:limit]
+		out["nextPageToken"] = drafts[limit-1].ID
+	}
+	if len(drafts) > 0 {
+		out["drafts"] = drafts
+	}
+	writeJSON(c.w, http.StatusOK, out)
 }
 
 // limit reads maxResults, bounded by Google's maximum and by SetPageSize.

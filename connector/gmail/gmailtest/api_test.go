@@ -46,7 +46,10 @@ func TestAPIRefuses(t *testing.T) {
 		{"odd page size", full, "messages?maxResults=x", 400, "maxResults"},
 		{"unknown search", full, "messages?q=from:bob", 501, "from:bob"},
 		{"labels", full, "labels", 200, `"id":"SENT"`},
-		{"drafts", full, "drafts", 200, `"drafts":[]`},
+		{"no drafts", full, "drafts", 200, `{"resultSizeEstimate":0}`},
+		{"a thread", full, "threads/" + id + "?format=minimal", 200, `"messages":[{`},
+		{"unknown thread", full, "threads/0?format=minimal", 404, "notFound"},
+		{"a whole thread", full, "threads/" + id, 501, "notImplemented"},
 		{"unknown attachment", full, "messages/" + id + "/attachments/x", 404, "notFound"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

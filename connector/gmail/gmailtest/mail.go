@@ -50,11 +50,12 @@ func (s *Server) letter(m Mail) *letter {
 func (s *Server) Send(m Mail) map[string]string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.post(s.letter(m))
+	return s.post(s.letter(m), "")
 }
 
-// post delivers a letter. Mail to oneself is one message that is both sent and received.
-func (s *Server) post(l *letter) map[string]string {
+// post delivers a letter. Mail to oneself is one message that is both sent and
+// received. What was a draft stays in its thread at the sender's.
+func (s *Server) post(l *letter, thread string) map[string]string {
 	ids := map[string]string{}
 	from := s.here(l.From)
 	to := map[string]*mailbox{}
@@ -69,7 +70,11 @@ func (s *Server) post(l *letter) map[string]string {
 			labels = []string{"UNREAD", "SENT", "INBOX"}
 			delete(to, from.key)
 		}
-		ids[from.key] = s.add(from, l, labels...).id
+		if thread != "" {
+			ids[from.key] = s.addTo(from, l, thread, labels...).id
+		} else {
+			ids[from.key] = s.add(from, l, labels...).id
+		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(to)) {
 		copied := *l
@@ -138,7 +143,7 @@ func (s *Server) SendDraft(mailbox, draftID string) (map[string]string, error) {
 	}
 	delete(box.drafts, draftID)
 	s.remove(box, old)
-	return s.post(old.mail), nil
+	return s.post(old.mail, old.thread), nil
 }
 
 // Label adds and removes labels of a message, by id.
@@ -169,9 +174,31 @@ func (s *Server) CreateLabel(mailbox, name string) (id string) {
 			return id
 		}
 	}
-	id = fmt.Sprintf("Label_%d", len(box.labels))
+	id = fmt.Sprintf("Label_%d", s.next()) // never that of one that was removed
 	box.labels[id] = name
 	return id
+}
+
+// DeleteLabel removes a label, by id, from the mailbox and its messages. As at
+// Gmail, history keeps telling that it was put on.
+func (s *Server) DeleteLabel(mailbox, id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	box := s.mailbox(mailbox)
+	delete(box.labels, id)
+	for _, m := range box.messages {
+		m.labels = slices.DeleteFunc(slices.Clone(m.labels), func(l string) bool { return l == id })
+	}
+}
+
+// Thread is the id of a message's thread; empty: there is no such message.
+func (s *Server) Thread(mailbox, messageID string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if m := s.mailbox(mailbox).messages[messageID]; m != nil {
+		return m.thread
+	}
+	return ""
 }
 
 // Delete removes a message for good.

@@ -43,13 +43,7 @@ func (s *Server) getMessage(c call) {
 	}
 	q := c.r.URL.Query()
 	format := orElse(q.Get("format"), "full")
-	out := map[string]any{
-		"id": m.id, "threadId": m.thread, "labelIds": m.labels,
-		"snippet":      snippet(m.mail.Text),
-		"historyId":    strconv.FormatUint(m.changed, 10),
-		"internalDate": strconv.FormatInt(m.at.UnixMilli(), 10),
-		"sizeEstimate": m.mail.size(),
-	}
+	out := m.minimal()
 	switch format {
 	case "minimal":
 	case "metadata":
@@ -70,6 +64,49 @@ func (s *Server) getMessage(c call) {
 		return
 	}
 	writeJSON(c.w, http.StatusOK, out)
+}
+
+// minimal is what every format tells of a message.
+func (m *message) minimal() map[string]any {
+	out := map[string]any{
+		"id": m.id, "threadId": m.thread,
+		"snippet":      snippet(m.mail.Text),
+		"historyId":    strconv.FormatUint(m.changed, 10),
+		"internalDate": strconv.FormatInt(m.at.UnixMilli(), 10),
+		"sizeEstimate": m.mail.size(),
+	}
+	if len(m.labels) > 0 {
+		out["labelIds"] = m.labels
+	}
+	return out
+}
+
+// getThread is users.threads.get with the format minimal.
+func (s *Server) getThread(c call) {
+	if f := c.r.URL.Query().Get("format"); f != "minimal" {
+		apiError(c.w, http.StatusNotImplemented, "notImplemented", "gmailtest offers threads with format=minimal only")
+		return
+	}
+	id := c.r.PathValue("id")
+	var found []*message
+	for _, m := range c.box.messages {
+		if m.thread == id {
+			found = append(found, m)
+		}
+	}
+	if len(found) == 0 {
+		apiError(c.w, http.StatusNotFound, "notFound", "Requested entity was not found.")
+		return
+	}
+	slices.SortFunc(found, func(a, b *message) int { return strings.Compare(a.id, b.id) })
+	var changed uint64
+	messages := make([]map[string]any, len(found))
+	for i, m := range found {
+		messages[i], changed = m.minimal(), max(changed, m.changed)
+	}
+	writeJSON(c.w, http.StatusOK, map[string]any{
+		"id": id, "historyId": strconv.FormatUint(changed, 10), "messages": messages,
+	})
 }
 
 func (s *Server) getAttachment(c call) {

@@ -1,0 +1,158 @@
+package gmail
+
+import (
+	"slices"
+
+	gmailapi "google.golang.org/api/gmail/v1"
+)
+
+// Labels that Gmail itself gives.
+const (
+	labelInbox   = "INBOX"
+	labelSent    = "SENT"
+	labelDraft   = "DRAFT"
+	labelStarred = "STARRED"
+	labelTrash   = "TRASH"
+)
+
+// sighting is a message that history or a list mentions.
+type sighting struct {
+	id, thread string
+	isNew      bool     // it was added
+	labels     []string // those it had then; empty: not told, so as they are when it is fetched
+	added      []string // labels that were put on it later, in order
+	deleted    bool     // it is gone for good
+	last       []string // labels it had then; none: archived mail has none
+}
+
+// fromHistory collects the messages of a page in order. The same message may be
+// in several records.
+func fromHistory(records []*gmailapi.History) []sighting {
+	var list []sighting
+	at := map[string]int{}
+	see := func(m *gmailapi.Message) *sighting {
+		if m == nil || m.Id == "" {
+			return &sighting{} // nothing is known of whom it concerns
+		}
+		i, ok := at[m.Id]
+		if !ok {
+			i = len(list)
+			at[m.Id] = i
+			list = append(list, sighting{id: m.Id, thread: m.ThreadId})
+		}
+		return &list[i]
+	}
+	for _, r := range records {
+		if r == nil {
+			continue
+		}
+		for _, a := range r.MessagesAdded {
+			if a == nil {
+				continue
+			}
+			if m := see(a.Message); !m.isNew && a.Message != nil {
+				m.isNew, m.labels = true, a.Message.LabelIds
+			}
+		}
+		for _, l := range r.LabelsAdded {
+			if l == nil {
+				continue
+			}
+			m := see(l.Message)
+			for _, id := range l.LabelIds {
+				if !slices.Contains(m.added, id) {
+					m.added = append(m.added, id)
+				}
+			}
+		}
+		for _, d := range r.MessagesDeleted {
+			if d == nil {
+				continue
+			}
+			if m := see(d.Message); d.Message != nil {
+				m.deleted, m.last = true, d.Message.LabelIds
+			}
+		}
+	}
+	return list
+}
+
+func fromList(messages []*gmailapi.Message) []sighting {
+	var list []sighting
+	for _, m := range messages {
+		if m != nil && m.Id != "" {
+			list = append(list, sighting{id: m.Id, thread: m.ThreadId, isNew: true})
+		}
+	}
+	return list
+}
+
+// mark is one thing that a sighting means: a Trigger, and for EmailLabeled the
+// id of the label.
+type mark struct{ trigger, label string }
+
+// marks says what the sighting means for a message that now has these labels.
+//
+// Sending a draft makes a new message with an id of its own, so a draft is never
+// anything but a draft. Mail to oneself is sent and received. What a filter does
+// at arrival stands in the labels of the arrival alone.
+func (s sighting) marks(now []string) []mark {
+	if s.deleted {
+		// A composer deletes the draft's message with each autosave.
+		if slices.Contains(s.last, labelDraft) || slices.Contains(s.labels, labelDraft) {
+			return nil
+		}
+		return []mark{{trigger: EmailDeleted}}
+	}
+	var list []mark
+	add := func(m mark) {
+		if !slices.Contains(list, m) {
+			list = append(list, m)
+		}
+	}
+	then := s.labels
+	if len(then) == 0 {
+		then = now
+	}
+	switch {
+	case s.isNew && slices.Contains(then, labelDraft):
+		add(mark{trigger: DraftCreated})
+	case s.isNew:
+		sent, received := slices.Contains(then, labelSent), slices.Contains(then, labelInbox)
+		if sent {
+			add(mark{trigger: EmailSent})
+		}
+		if received {
+			add(mark{trigger: EmailReceived})
+			add(mark{trigger: AttachmentReceived})
+		}
+		if sent || received {
+			add(mark{trigger: ThreadStarted})
+		}
+		for _, id := range then {
+			labelled(id, add)
+		}
+	}
+	if slices.Contains(now, labelDraft) {
+		return list // what is on a draft becomes of interest when it is sent
+	}
+	for _, id := range s.added {
+		if id == labelSent {
+			add(mark{trigger: EmailSent})
+			add(mark{trigger: ThreadStarted})
+		}
+		labelled(id, add)
+	}
+	return list
+}
+
+// labelled adds what a label means that was put on a message.
+func labelled(id string, add func(mark)) {
+	switch id {
+	case labelStarred:
+		add(mark{trigger: EmailStarred})
+	case labelTrash:
+		add(mark{trigger: EmailTrashed})
+	}
+	add(mark{trigger: EmailLabeled, label: id})
+}
