@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 
 	"github.com/interactorhq/interactor/connector"
@@ -187,6 +188,46 @@ func (a *Authorizer) AppByID(ctx context.Context, appID string) (OwnApp, error) 
 	}
 	own.App, err = a.configuredApp(ctx, rec.Environment, rec.Connector)
 	return own, err
+}
+
+// Apps iterates over the own Apps for a connector that are in use, whatever the
+// environment: those that are set, and deleted ones as long as Connections live
+// on them. With Config.App, App is what that returns.
+func (a *Authorizer) Apps(ctx context.Context, connectorName string) iter.Seq2[OwnApp, error] {
+	const page = 100
+	return func(yield func(OwnApp, error) bool) {
+		after := ""
+		for {
+			recs, err := a.cfg.Store.AppsOf(ctx, connectorName, after, page)
+			if err != nil {
+				yield(OwnApp{}, fmt.Errorf("auth: Apps of %s: %w", connectorName, err))
+				return
+			}
+			for _, rec := range recs {
+				after = rec.ID
+				if rec.Deleted {
+					used, err := a.cfg.Store.AppClients(ctx, rec.ID)
+					if err != nil {
+						yield(OwnApp{}, fmt.Errorf("auth: connections of App %s: %w", rec.ID, err))
+						return
+					}
+					if len(used) == 0 {
+						continue
+					}
+				}
+				own, err := a.AppByID(ctx, rec.ID)
+				if errors.Is(err, ErrNoApp) {
+					continue // erased meanwhile
+				}
+				if !yield(own, err) || err != nil {
+					return
+				}
+			}
+			if len(recs) < page {
+				return
+			}
+		}
+	}
 }
 
 func (a *Authorizer) ownApp(ctx context.Context, rec AppRecord) (OwnApp, error) {

@@ -79,6 +79,10 @@ type Apps interface {
 	// included, or [ErrNoApp].
 	AppOf(ctx context.Context, environment, connector string) (AppRecord, error)
 
+	// AppsOf returns those for a connector whose id is greater than after, in
+	// order of id, deleted ones included, at most limit.
+	AppsOf(ctx context.Context, connector, after string, limit int) ([]AppRecord, error)
+
 	// AppClients returns the client ids that Connections of an App were made
 	// with, each once, those of Erased ones left out.
 	AppClients(ctx context.Context, app string) ([]string, error)

@@ -79,6 +79,9 @@ func (f *Forwarder) understand(ctx context.Context, dead DeadInbound) (*intake, 
 		return hopeless("there is no connector %q any longer", dead.Connector)
 	}
 	addr, err := f.address(ctx, dead.Connector, dead.Endpoint)
+	if errors.Is(err, ErrNoAddress) {
+		addr, err = f.streamAddress(ctx, entry, dead.Endpoint)
+	}
 	switch {
 	case errors.Is(err, ErrNoAddress), errors.Is(err, ErrAddressGone):
 		return hopeless("its address: %w", err)

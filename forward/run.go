@@ -47,6 +47,7 @@ func (f *Forwarder) Run(ctx context.Context) error {
 	loops.Go(func() { f.makeRoom(life) })
 	loops.Go(func() { f.runEraser(life) })
 	loops.Go(func() { f.tellNews(life) })
+	loops.Go(func() { f.streams(life) })
 	f.working.Store(e)
 	defer f.working.Store(nil)
 	f.engine.Store(e)

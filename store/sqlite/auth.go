@@ -109,18 +109,33 @@ func (s *Store) AppOf(ctx context.Context, environment, connector string) (auth.
 
 func (s *Store) app(ctx context.Context, query func(*conn) *stmt) (a auth.AppRecord, err error) {
 	err = s.read(ctx, func(c *conn) error {
-		found, err := query(c).one(func(r row) {
-			a = auth.AppRecord{
-				ID: r.text(0), Environment: r.text(1), Connector: r.text(2), ClientID: r.text(3), External: r.bool(4),
-				Deleted: r.bool(5), Sealed: r.blob(6), CreatedAt: r.time(7), UpdatedAt: r.time(8), Version: r.int(9),
-			}
-		})
+		found, err := query(c).one(func(r row) { a = appRecord(r) })
 		if err == nil && !found {
 			return auth.ErrNoApp
 		}
 		return err
 	})
 	return a, err
+}
+
+func appRecord(r row) auth.AppRecord {
+	return auth.AppRecord{
+		ID: r.text(0), Environment: r.text(1), Connector: r.text(2), ClientID: r.text(3), External: r.bool(4),
+		Deleted: r.bool(5), Sealed: r.blob(6), CreatedAt: r.time(7), UpdatedAt: r.time(8), Version: r.int(9),
+	}
+}
+
+// AppsOf implements [auth.Apps].
+func (s *Store) AppsOf(ctx context.Context, connector, after string, limit int) (list []auth.AppRecord, err error) {
+	err = s.read(ctx, func(c *conn) error {
+		list = nil
+		return c.sql(selectApp + `WHERE connector = ? AND id > ? ORDER BY id LIMIT ?`).text(connector).text(after).int(int64(limit)).
+			each(func(r row) error {
+				list = append(list, appRecord(r))
+				return nil
+			})
+	})
+	return list, err
 }
 
 // AppClients implements [auth.Apps].

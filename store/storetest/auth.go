@@ -54,6 +54,7 @@ func Auth(t *testing.T, open func(t *testing.T) Accounts) {
 		{"the last event moves forward only, beside the version", connectionTouch},
 		{"a grant is shared by identity or fingerprint, within connector and App, by those alive", grantShared},
 		{"an environment has one App for a connector, changed by who has read it last", apps},
+		{"Apps of a connector, in pages", appsOf},
 		{"client ids in use are those of connections that are not erased", appClients},
 		{"a lock is held by one owner until it is given back or ends", lockRules},
 		{"of many who try a lock at the same time one gets it", locksTogether},

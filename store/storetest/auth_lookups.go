@@ -165,6 +165,39 @@ func apps(t *testing.T, s Accounts) {
 	isError(t, err, auth.ErrNoApp)
 }
 
+func appsOf(t *testing.T, s Accounts) {
+	ctx := t.Context()
+	for _, a := range []auth.AppRecord{
+		{ID: "app_3", Environment: "env_3", Connector: "gmail", Sealed: []byte("x")},
+		{ID: "app_1", Environment: "env_1", Connector: "gmail", Deleted: true},
+		{ID: "app_2", Environment: "env_1", Connector: "jira"},
+	} {
+		a.CreatedAt, a.UpdatedAt = noon(), noon()
+		noError(t, s.SaveApp(ctx, a))
+	}
+	for _, row := range []struct {
+		connector, after string
+		limit            int
+		want             string
+	}{
+		{"gmail", "", 10, "app_1 app_3"}, {"gmail", "", 1, "app_1"}, {"gmail", "app_1", 1, "app_3"}, {"gmail", "app_3", 1, ""},
+		{"jira", "", 10, "app_2"}, {"slack", "", 10, ""},
+	} {
+		list, err := s.AppsOf(ctx, row.connector, row.after, row.limit)
+		noError(t, err)
+		var ids []string
+		for _, a := range list {
+			ids = append(ids, a.ID)
+			if one, err := s.AppByID(ctx, a.ID); err != nil || fmt.Sprintf("%+v", one) != fmt.Sprintf("%+v", a) {
+				t.Errorf("%s: %+v, %v", a.ID, a, err)
+			}
+		}
+		if got := strings.Join(ids, " "); got != row.want {
+			t.Errorf("%s after %q: %q, want %q", row.connector, row.after, got, row.want)
+		}
+	}
+}
+
 func appClients(t *testing.T, s Accounts) {
 	for i, row := range []struct {
 		app, client string
