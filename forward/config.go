@@ -253,7 +253,7 @@ func New(cfg Config) (*Forwarder, error) {
 		cfg: cfg, limits: cfg.Limits, store: cfg.Store, registry: registry, directory: directory,
 		log: cfg.Logger, now: cfg.Now, origin: origin, prefix: prefix, routes: newRoutes(cfg),
 		tracing: newTracing(cfg.TracerProvider), meters: meters,
-		replaysWake: make(chan struct{}, 1), newsWake: make(chan struct{}, 1),
+		replaysWake: make(chan struct{}, 1), newsWake: make(chan struct{}, 1), streamsWake: make(chan struct{}, 1),
 	}
 	f.locator, _ = directory.(Locator)
 	f.erasing.init()

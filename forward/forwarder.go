@@ -47,6 +47,7 @@ type Forwarder struct {
 
 	replaysWake chan struct{} // has room for one
 	newsWake    chan struct{} // the same
+	streamsWake chan struct{} // has room for one
 
 	doubtMu sync.Mutex
 	doubt   []Task // leased, and not given back because the store failed

@@ -104,6 +104,7 @@ func (f *Forwarder) Wake() {
 	e.lookAt = time.Time{}
 	e.wake()
 	f.wakeReplays()
+	f.wakeStreams()
 }
 
 // Resume lets the destination of an Environment catch up: a pause ends, and so

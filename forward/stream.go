@@ -45,6 +45,8 @@ func (f *Forwarder) streams(life context.Context) {
 	var open sync.WaitGroup
 	defer open.Wait()
 	running := make(map[string]*stream)
+	again := time.NewTimer(streamLook)
+	defer again.Stop()
 	for {
 		for _, e := range entries {
 			found, err := source.Streams(life, e.Name)
@@ -56,9 +58,25 @@ func (f *Forwarder) streams(life context.Context) {
 			}
 			f.follow(life, &open, running, e, found)
 		}
-		if !rest(life, streamLook) {
+		// An App is new when an account was connected with it, and that wakes.
+		again.Reset(streamLook)
+		select {
+		case <-life.Done():
 			return
+		case <-again.C:
+		case <-f.streamsWake:
+			if !sleep(life, streamRest) { // once for many
+				return
+			}
 		}
+	}
+}
+
+// wakeStreams makes the streams be looked at soon.
+func (f *Forwarder) wakeStreams() {
+	select {
+	case f.streamsWake <- struct{}{}:
+	default:
 	}
 }
 
@@ -141,7 +159,7 @@ func (f *Forwarder) read(ctx context.Context, e *connector.Entry, a Address) {
 		if retry, ok := errors.AsType[*connector.RetryError](err); ok && retry.After > 0 {
 			next = retry.After
 		}
-		if !rest(ctx, jitter(next, 0.8, 1.2)) {
+		if !sleep(ctx, jitter(next, 0.8, 1.2)) {
 			return
 		}
 		wait = min(2*wait, streamMaxRest)
@@ -194,16 +212,4 @@ func (f *Forwarder) takeIn(ctx context.Context, e *connector.Entry, a Address, i
 	}
 	f.count.accepted.Add(1)
 	return nil
-}
-
-// rest waits; false: ctx has ended.
-func rest(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
 }

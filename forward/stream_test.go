@@ -207,7 +207,9 @@ func TestStreamBreaks(t *testing.T) {
 // Each App has one stream; those of Apps that have gone or changed end.
 func TestStreamsFollowTheApps(t *testing.T) {
 	t.Parallel()
-	p := &piped{acme: acme{secret: "default-key"}, do: func(ctx context.Context, _ string, _ int, _ func(context.Context, *connector.Inbound) error) error { return hold(ctx) }}
+	p := &piped{acme: acme{secret: "default-key"}, do: func(ctx context.Context, _ string, _ int, _ func(context.Context, *connector.Inbound) error) error {
+		return hold(ctx)
+	}}
 	piping(t, p, func(t *testing.T, f *forward.Forwarder, _ *memory, d *streaming) {
 		running(t, f)
 		want := func(what string, apps ...string) {

@@ -11,11 +11,14 @@ import (
 
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	for _, mode := range []gmail.Mode{gmail.Push, gmail.Poll} {
+	for _, mode := range []gmail.Mode{gmail.Push, gmail.Pull, gmail.Poll} {
 		t.Run(string(mode), func(t *testing.T) {
 			t.Parallel()
 			google := newGoogle(t)
 			cfg := google.Config()
+			if mode == gmail.Pull {
+				cfg = google.PullConfig()
+			}
 			cfg.Mode, cfg.Endpoints = mode, connector.Endpoints{}
 			c := gmail.New(cfg)
 			app := connector.App{Fields: map[string]string{

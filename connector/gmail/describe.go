@@ -45,20 +45,29 @@ func (c *Connector) Describe() connector.Description {
 	watch := connector.Watch{Name: watchMailbox, Resource: "{identity}", Intake: connector.FromPoll, Poll: c.cfg.PollInterval}
 	if c.cfg.Mode != Poll {
 		watch.Intake, watch.Per, watch.Poll = connector.AtApp, connector.PerIdentity, safetyPoll
-		d.AppFields = []connector.Field{
-			{
-				Name: FieldTopic, Label: "Pub/Sub topic", Pattern: `projects/[^/\s]+/topics/[^/\s]+`,
-				Help: "projects/…/topics/…, in the project of the OAuth client; gmail-api-push@system.gserviceaccount.com must be a publisher",
-			},
-			{
-				Name: FieldPushServiceAccount, Label: "Service account of the push subscription", Pattern: `[^@\s]+@[^@\s]+`,
-				Help: "the one chosen under Enable authentication",
-			},
-			{
-				Name: FieldPushAudience, Label: "Audience of the push subscription", Optional: true,
-				Help: "leave empty if it is empty there: then it is the address of the webhook",
-			},
-		}
+		d.AppFields = []connector.Field{{
+			Name: FieldTopic, Label: "Pub/Sub topic", Pattern: `projects/[^/\s]+/topics/[^/\s]+`,
+			Help: "projects/…/topics/…, in the project of the OAuth client; gmail-api-push@system.gserviceaccount.com must be a publisher",
+		}}
+	}
+	switch c.cfg.Mode {
+	case Push:
+		d.AppFields = append(d.AppFields, connector.Field{
+			Name: FieldPushServiceAccount, Label: "Service account of the push subscription", Pattern: `[^@\s]+@[^@\s]+`,
+			Help: "the one chosen under Enable authentication",
+		}, connector.Field{
+			Name: FieldPushAudience, Label: "Audience of the push subscription", Optional: true,
+			Help: "leave empty if it is empty there: then it is the address of the webhook",
+		})
+	case Pull:
+		watch.Intake = connector.FromAppStream
+		d.AppFields = append(d.AppFields, connector.Field{
+			Name: FieldSubscription, Label: "Pub/Sub pull subscription", Pattern: `projects/[^/\s]+/subscriptions/[^/\s]+`,
+			Help: "projects/…/subscriptions/…, of the topic above",
+		}, connector.Field{
+			Name: FieldServiceAccountKey, Label: "Key of a service account", Secret: true, Pattern: `(?s)\s*\{.*\}\s*`,
+			Help: "the JSON key file of a service account with the role Pub/Sub Subscriber on that subscription",
+		})
 	}
 	d.Watches = []connector.Watch{watch}
 	return d.WithEndpoints(c.cfg.Endpoints)

@@ -6,12 +6,13 @@
 // which has no dependencies; [Email] is an alias of it. Package gmailtest is a
 // stand-in for Google.
 //
-// # Push and poll
+// # Push, pull and poll
 //
-// With a Topic, Gmail tells a Pub/Sub topic about changes and its push
-// subscription calls the webhook; a notification says nothing but "something
-// changed", the rest is fetched. Without one the mailboxes are polled: no Google
-// Cloud set-up beyond the OAuth client and no public address are needed.
+// With a Topic, Gmail tells a Pub/Sub topic about changes, and its push
+// subscription calls the webhook (push), or the engine reads from its pull
+// subscription (pull: no public address is needed); a notification says nothing
+// but "something changed", the rest is fetched. Without one the mailboxes are
+// polled: no Google Cloud set-up beyond the OAuth client is needed.
 //
 // # To confirm against the real service
 //
@@ -24,6 +25,7 @@ package gmail
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"strings"
 	"time"
@@ -67,22 +69,33 @@ type (
 	Attachment = gmailevent.Attachment
 )
 
-// Fields of an App, beside its client id and secret, in push mode.
+// Fields of an App, beside its client id and secret, in push mode. FieldTopic is
+// one in pull mode, too.
 const (
 	FieldTopic              = "topic"
 	FieldPushAudience       = "push_audience"
 	FieldPushServiceAccount = "push_service_account"
 )
 
+// Fields of an App in pull mode, beside FieldTopic.
+const (
+	FieldSubscription      = "subscription"
+	FieldServiceAccountKey = "service_account_key"
+)
+
 // Mode says how news of a mailbox reach us.
 type Mode string
 
 const (
-	// Auto is Push where Config has a Topic, else Poll.
+	// Auto is Pull where Config has a Subscription, Push where it has only a Topic,
+	// else Poll.
 	Auto Mode = ""
 	// Push makes Google call the webhook through Cloud Pub/Sub. Every App, an
 	// Environment's own too, needs a topic and a push subscription.
 	Push Mode = "push"
+	// Pull fetches what Google publishes from a pull subscription, so no public
+	// address is needed. Every App needs a topic, a subscription and a key.
+	Pull Mode = "pull"
 	// Poll asks for news of each mailbox every PollInterval.
 	Poll Mode = "poll"
 )
@@ -109,8 +122,16 @@ type Config struct {
 	// address of the webhook, as Google's does.
 	PushAudience string `json:"push_audience,omitempty"`
 
-	// Mode defaults to push with a Topic, else poll. Set Push where only the
-	// Environments' own Apps have topics.
+	// Subscription is the Pub/Sub pull subscription of the Topic, of the default App:
+	// "projects/p/subscriptions/s". Pull mode.
+	Subscription string `json:"subscription,omitempty"`
+
+	// ServiceAccountKey is the JSON key file of a service account that may read
+	// from the Subscription (role Pub/Sub Subscriber). Pull mode.
+	ServiceAccountKey string `json:"service_account_key,omitempty"`
+
+	// Mode defaults to pull with a Subscription, push with a Topic alone, else poll.
+	// Set Push or Pull where only the Environments' own Apps have topics.
 	Mode Mode `json:"mode,omitempty"`
 
 	// PollInterval is the pace of poll mode. Defaults to one minute.
@@ -124,8 +145,12 @@ type Config struct {
 	// Endpoints replace Google's addresses, for tests.
 	Endpoints connector.Endpoints `json:"endpoints,omitzero"`
 
-	// HTTPClient fetches Google's public keys, which verify pushes. Defaults to
-	// one with a timeout of 10 seconds.
+	// PubSub replaces Pub/Sub's address, for tests. Defaults to
+	// https://pubsub.googleapis.com/.
+	PubSub string `json:"pubsub,omitempty"`
+
+	// HTTPClient fetches Google's public keys, which verify pushes, and pulls.
+	// Defaults to one with a timeout of 10 seconds; pulls have their own.
 	HTTPClient *http.Client `json:"-"`
 }
 
@@ -149,18 +174,25 @@ var (
 	_ connector.Identifier = (*Connector)(nil)
 	_ connector.Subscriber = (*Connector)(nil)
 	_ connector.Expander   = (*Connector)(nil)
+	_ connector.Streamer   = (*Connector)(nil)
 )
 
 // New returns the connector. It does no I/O.
 func New(cfg Config) *Connector {
 	if cfg.Mode == Auto {
 		cfg.Mode = Poll
-		if cfg.Topic != "" {
+		switch {
+		case cfg.Subscription != "":
+			cfg.Mode = Pull
+		case cfg.Topic != "":
 			cfg.Mode = Push
 		}
 	}
 	if cfg.PollInterval <= 0 {
 		cfg.PollInterval = defaultPoll
+	}
+	if cfg.PubSub == "" {
+		cfg.PubSub = defaultPubSub
 	}
 	if cfg.HTTPClient == nil {
 		cfg.HTTPClient = &http.Client{Timeout: 10 * time.Second}
@@ -171,23 +203,26 @@ func New(cfg Config) *Connector {
 // DefaultApp is the App of the Config.
 func (c *Connector) DefaultApp() (connector.App, bool) {
 	app := connector.App{ClientID: c.cfg.ClientID, ClientSecret: c.cfg.ClientSecret}
-	if c.cfg.Mode != Poll {
-		app.Fields = map[string]string{}
-		for name, v := range map[string]string{
+	var fields map[string]string
+	switch c.cfg.Mode {
+	case Push:
+		fields = map[string]string{
 			FieldTopic: c.cfg.Topic, FieldPushAudience: c.cfg.PushAudience, FieldPushServiceAccount: c.cfg.PushServiceAccount,
-		} {
-			if v != "" {
-				app.Fields[name] = v
-			}
+		}
+	case Pull:
+		fields = map[string]string{
+			FieldTopic: c.cfg.Topic, FieldSubscription: c.cfg.Subscription, FieldServiceAccountKey: c.cfg.ServiceAccountKey,
 		}
 	}
+	maps.DeleteFunc(fields, func(_, v string) bool { return v == "" })
+	app.Fields = fields
 	return app, c.cfg.ClientID != ""
 }
 
 // usable reports a Mode that does not exist. New has no error to say it with.
 func (c *Connector) usable() error {
-	if c.cfg.Mode != Push && c.cfg.Mode != Poll {
-		return fmt.Errorf("gmail: Config.Mode is %q: use %q or %q: %w", c.cfg.Mode, Push, Poll, connector.ErrRefused)
+	if c.cfg.Mode != Push && c.cfg.Mode != Pull && c.cfg.Mode != Poll {
+		return fmt.Errorf("gmail: Config.Mode is %q: use %q, %q or %q: %w", c.cfg.Mode, Push, Pull, Poll, connector.ErrRefused)
 	}
 	return nil
 }

@@ -26,6 +26,10 @@ func TestRegistryAccepts(t *testing.T) {
 		{"zero", gmail.Config{}, connector.FromPoll, time.Minute, ""},
 		{"poll", gmail.Config{ClientID: "id", ClientSecret: "secret", PollInterval: time.Second}, connector.FromPoll, time.Second, ""},
 		{"push", push, connector.AtApp, 6 * time.Hour, ""},
+		{"pull", gmail.Config{ClientID: "id", ClientSecret: "secret", Topic: "projects/p/topics/t", Subscription: "projects/p/subscriptions/s", ServiceAccountKey: "{}"},
+			connector.FromAppStream, 6 * time.Hour, ""},
+		{"pull without a key", gmail.Config{ClientID: "id", ClientSecret: "secret", Topic: "projects/p/topics/t", Subscription: "projects/p/subscriptions/s"},
+			connector.FromAppStream, 6 * time.Hour, "service_account_key"},
 		{"push by own Apps only", gmail.Config{Mode: gmail.Push}, connector.AtApp, 6 * time.Hour, ""},
 		{"anybody could sign", broken, connector.AtApp, 6 * time.Hour, "push_service_account"},
 	} {
@@ -49,7 +53,7 @@ func TestUnknownModeIsRefused(t *testing.T) {
 	google := newGoogle(t)
 	r := newRig(t, google, alice)
 	cfg := google.Config()
-	cfg.Mode = "pull"
+	cfg.Mode = "pulling"
 	c := gmail.New(cfg)
 	if _, err := c.Subscribe(t.Context(), r.s, r.sub); !errors.Is(err, connector.ErrRefused) {
 		t.Errorf("Subscribe: %v", err)

@@ -35,6 +35,7 @@ type project struct {
 	endpoint string // of the push subscription; empty: there is no subscription
 	audience string
 	account  string               // service account that signs the pushes
+	queue    *queue               // its pull subscription; nil: there is none
 	last     map[string]time.Time // when a mailbox was last published, for the limit per second
 }
 

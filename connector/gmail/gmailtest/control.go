@@ -33,7 +33,8 @@ func (s *Server) SetAppPush(clientID, endpoint string) error {
 type Fault struct {
 	// Call is what fails: "token", "revoke", "certs", or of the Gmail API
 	// "profile", "watch", "stop", "history", "messages" (list), "message" (get),
-	// "attachment", "thread", "labels", "drafts". Empty: any.
+	// "attachment", "thread", "labels", "drafts", and of Pub/Sub "pull" and
+	// "acknowledge". Empty: any.
 	Call       string
 	Skip       int    // so many calls pass first
 	Times      int    // how many fail. Defaults to 1

@@ -76,6 +76,7 @@ func (s *Server) notification(p *project, address string, historyID uint64) []by
 // send pushes until it is acknowledged or the server closes. Each push has a
 // goroutine of its own, so they overtake each other as Pub/Sub's do. s.mu is held.
 func (s *Server) send(p *project, body []byte) {
+	p.enqueue(body)
 	if p.endpoint == "" || s.ctx.Err() != nil {
 		return // a topic without a subscription keeps nothing
 	}

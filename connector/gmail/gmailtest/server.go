@@ -168,6 +168,7 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("POST "+tokenPath, s.token)
 	mux.HandleFunc("POST "+revokePath, s.revoke)
 	mux.HandleFunc("GET "+certsPath, s.certs)
+	mux.HandleFunc(pullAction, s.pullAPI)
 	s.apiRoutes(mux)
 	return mux
 }

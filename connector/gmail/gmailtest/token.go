@@ -27,6 +27,10 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 	if s.faulty(w, "token") {
 		return
 	}
+	if form.Get("grant_type") == grantAssertion {
+		s.assert(w, form)
+		return
+	}
 	id, pass, basic := r.BasicAuth()
 	if !basic {
 		id, pass = form.Get("client_id"), form.Get("client_secret")
