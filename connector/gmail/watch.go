@@ -11,6 +11,9 @@ import (
 	"github.com/interactorhq/interactor/connector"
 )
 
+// renewWithin is how long a watch is relied on.
+const renewWithin = 48 * time.Hour
+
 // Identify tells whose mailbox it is.
 func (c *Connector) Identify(ctx context.Context, s *connector.Session) ([]connector.Identity, error) {
 	p, err := profile(ctx, s)
@@ -81,7 +84,12 @@ func (c *Connector) Subscribe(ctx context.Context, s *connector.Session, sub *co
 		return nil, err
 	}
 	if resp.Expiration > 0 {
+		// It lives for 7 days, and Google asks for a call each day: the engine calls
+		// at half of what it is told. A watch that Google lost is back after a day.
 		held.ExpiresAt = time.UnixMilli(resp.Expiration).UTC()
+		if soon := e.now.Add(renewWithin).UTC(); held.ExpiresAt.After(soon) {
+			held.ExpiresAt = soon
+		}
 	}
 	cur := start(resp.HistoryId, e.now)
 	cur.memory = e.memory

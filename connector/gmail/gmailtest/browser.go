@@ -57,7 +57,7 @@ func (s *Server) browse(ctx context.Context, address, decision, mailbox string) 
 	if err != nil {
 		return nil, err
 	}
-	client := loopbackClient()
+	client := s.client()
 	defer client.CloseIdleConnections()
 	client.Jar = trusting{jar}
 	client.CheckRedirect = func(r *http.Request, via []*http.Request) error {

@@ -41,13 +41,14 @@ const (
 type Server struct {
 	URL string // where it listens, without a path
 
-	http   *http.Server
+	http   *http.Server    // nil in memory
 	served chan struct{}   // closed when http has returned
 	ctx    context.Context //nolint:containedctx // ends with Close; it bounds the pushes, which no caller waits for
 	stop   context.CancelFunc
 	pushes sync.WaitGroup
 	slots  chan struct{} // bounds concurrent pushes
 	pusher *http.Client
+	reach  http.RoundTripper      // how others are reached; nil: over loopback
 	key    func() *rsa.PrivateKey // made when first used: it takes a tenth of a second
 
 	mu         sync.Mutex
@@ -81,13 +82,31 @@ func NewServer() *Server {
 	if err != nil {
 		panic(fmt.Sprintf("gmailtest: listening on loopback: %v", err))
 	}
+	s := newServer(ctx, stop, "http://"+l.Addr().String(), nil)
+	s.http = &http.Server{Handler: s.Handler(), ReadHeaderTimeout: 10 * time.Second}
+	go func() {
+		defer close(s.served)
+		_ = s.http.Serve(l)
+	}()
+	return s
+}
+
+// NewInMemory is NewServer without a socket, as tests with a simulated clock need
+// it: [Server.Handler] is to be served at url, a loopback address that nobody
+// has to listen at, and whatever the server itself calls is called through network.
+func NewInMemory(url string, network http.RoundTripper) *Server {
+	ctx, stop := context.WithCancel(context.Background())
+	return newServer(ctx, stop, url, network)
+}
+
+func newServer(ctx context.Context, stop context.CancelFunc, url string, network http.RoundTripper) *Server {
 	s := &Server{
-		URL:    "http://" + l.Addr().String(),
+		URL:    url,
 		served: make(chan struct{}), ctx: ctx, stop: stop,
-		slots:  make(chan struct{}, 16),
-		pusher: loopbackClient(),
-		key:    sync.OnceValue(newKey),
-		now:    time.Now,
+		slots: make(chan struct{}, 16),
+		reach: network,
+		key:   sync.OnceValue(newKey),
+		now:   time.Now,
 		// Google's ids are large; a large start shows a number that went through a float64.
 		sequence:  uint64(time.Now().UnixMilli()) << 20, // like Gmail's ids, and never those of an earlier Server
 		clients:   map[string]*client{},
@@ -102,13 +121,17 @@ func NewServer() *Server {
 		revoked:   map[string]bool{},
 		lifetime:  3599 * time.Second,
 	}
+	s.pusher = s.client()
 	s.addClient(defaultClient, defaultSecret, defaultProject, nil)
-	s.http = &http.Server{Handler: s.routes(), ReadHeaderTimeout: 10 * time.Second}
-	go func() {
-		defer close(s.served)
-		_ = s.http.Serve(l)
-	}()
 	return s
+}
+
+// client reaches loopback addresses, or what stands in for them.
+func (s *Server) client() *http.Client {
+	if s.reach == nil {
+		return loopbackClient()
+	}
+	return &http.Client{Timeout: 10 * time.Second, Transport: s.reach}
 }
 
 // Close stops the server and its pushes.
@@ -117,8 +140,10 @@ func (s *Server) Close() {
 	s.stop() // under the lock, so that publish sees it before it adds to pushes
 	s.mu.Unlock()
 	s.pushes.Wait()
-	_ = s.http.Close()
-	<-s.served
+	if s.http != nil {
+		_ = s.http.Close()
+		<-s.served
+	}
 	s.pusher.CloseIdleConnections()
 }
 
@@ -161,7 +186,8 @@ func (s *Server) addClient(id, secret, name string, redirects []string) *project
 	return p
 }
 
-func (s *Server) routes() http.Handler {
+// Handler is what the server serves at its URL.
+func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+authorizePath, s.showConsent)
 	mux.HandleFunc("POST "+authorizePath, s.decide)
