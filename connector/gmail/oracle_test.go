@@ -24,7 +24,9 @@ type world struct {
 	of     map[string][]happening // by message id
 	ids    []string
 	drafts []string
-	n      int
+
+	trashed map[string]bool
+	n       int
 }
 
 func newWorld(t testing.TB, google *gmailtest.Server, seed uint64) *world {
@@ -32,7 +34,7 @@ func newWorld(t testing.TB, google *gmailtest.Server, seed uint64) *world {
 	google.AddMailbox(bob)
 	return &world{
 		t: t, google: google, rnd: rand.New(rand.NewPCG(seed, 7)), label: google.CreateLabel(alice, "Invoices"),
-		must: map[happening]bool{}, may: map[happening]bool{}, of: map[string][]happening{},
+		must: map[happening]bool{}, may: map[happening]bool{}, of: map[string][]happening{}, trashed: map[string]bool{},
 	}
 }
 
@@ -141,6 +143,7 @@ func (w *world) happens() {
 		if id, ok := w.any(); ok {
 			w.ok(w.google.Label(alice, id, []string{"TRASH"}, []string{"INBOX"}))
 			w.expect(id, happening{gmail.EmailTrashed, id})
+			w.trashed[id] = true
 		}
 	case 11:
 		if len(w.ids) > 0 {
@@ -155,34 +158,53 @@ func (w *world) happens() {
 }
 
 // forgotten is what a lost history means for what was not told yet: labels that
-// were put on, and what was put into the trash or deleted, are told by nothing else.
+// were put on, and what was put into the trash or deleted, are told by nothing
+// else. Mail that was sent and drafts are found by the resync that follows.
 func (w *world) forgotten(seen func(happening) bool) {
-	for h := range w.must {
-		switch h[0] {
-		case gmail.EmailStarred, gmail.EmailLabeled, gmail.EmailTrashed, gmail.EmailDeleted, gmail.EmailReceived, gmail.AttachmentReceived, gmail.ThreadStarted:
-			if !seen(h) {
-				delete(w.must, h)
-				w.may[h] = true
-			}
+	found := map[happening]bool{}
+	for _, id := range w.ids {
+		if h := (happening{gmail.EmailSent, id}); !w.trashed[id] {
+			found[h] = true
 		}
 	}
+	for h := range w.must {
+		if !found[h] && h[0] != gmail.DraftCreated && !seen(h) {
+			delete(w.must, h)
+			w.may[h] = true
+		}
+	}
+}
+
+// complete reports whether everything was told that must be.
+func (w *world) complete(seen func(happening) bool) bool {
+	for h := range w.must {
+		if !seen(h) {
+			return false
+		}
+	}
+	return true
 }
 
 // judge compares what was told with what had to be.
 func (w *world) judge(seen func(happening) bool, all []happening) {
 	w.t.Helper()
-	missing, invented := map[string]int{}, map[string]int{}
+	const most = 5 // of each are shown
+	missing, invented := 0, 0
 	for h := range w.must {
 		if !seen(h) {
-			missing[h[0]]++
+			if missing++; missing <= most {
+				w.t.Errorf("%v was not told; labels now: %q", h, w.google.Labels(alice, h[1]))
+			}
 		}
 	}
 	for _, h := range all {
 		if !w.must[h] && !w.may[h] {
-			invented[h[0]]++
+			if invented++; invented <= most {
+				w.t.Errorf("%v did not happen", h)
+			}
 		}
 	}
-	if len(missing)+len(invented) > 0 {
-		w.t.Errorf("of %d events were not told: %v; did not happen: %v", len(w.must), missing, invented)
+	if missing+invented > 0 {
+		w.t.Errorf("of %d events %d were not told, and %d did not happen", len(w.must), missing, invented)
 	}
 }

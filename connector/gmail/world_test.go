@@ -79,10 +79,13 @@ type sim struct {
 	t      *testing.T
 	google *gmailtest.Server
 	net    *network
+	db     *sqlite.Store
+	key    string
+	cfg    gmail.Config
 
 	mu   sync.Mutex
 	got  map[told]string // id of the event
-	ids  int                  // events with another id than before
+	ids  int             // events with another id than before
 	logs bytes.Buffer
 }
 
@@ -111,7 +114,8 @@ func simulate(t *testing.T, ahead time.Duration, change func(*gmail.Config), tes
 			t.Fatal(err)
 		}
 		defer db.Close()
-		stop := s.start(db, seal.NewKey(), cfg)
+		s.db, s.key, s.cfg = db, seal.NewKey(), cfg
+		stop := s.start()
 		if err := s.google.SetPush(oursURL + "/webhooks/gmail"); err != nil {
 			t.Fatal(err)
 		}
@@ -124,11 +128,11 @@ func simulate(t *testing.T, ahead time.Duration, change func(*gmail.Config), tes
 }
 
 // start makes an Interactor and runs it until stop is called.
-func (s *sim) start(db *sqlite.Store, key string, cfg gmail.Config) (stop func()) {
+func (s *sim) start() (stop func()) {
 	s.t.Helper()
 	in, err := interactor.New(interactor.Config{
-		Store: db, SealingKeys: []string{key}, PublicURL: oursURL, AllowPrivateNetworks: true,
-		Connectors: []interactor.Connector{gmail.New(cfg)},
+		Store: s.db, SealingKeys: []string{s.key}, PublicURL: oursURL, AllowPrivateNetworks: true,
+		Connectors: []interactor.Connector{gmail.New(s.cfg)},
 		Forwarding: forward.Settings{Triggers: trigger.List("gmail.*", subscription.Gap)},
 		OnEvent:    s.take,
 		HTTPClient: &http.Client{Transport: s.net, Timeout: 30 * time.Second},

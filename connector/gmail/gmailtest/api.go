@@ -67,6 +67,7 @@ func (s *Server) authorise(w http.ResponseWriter, r *http.Request, name string) 
 		apiError(w, http.StatusUnauthorized, "authError", "Request had invalid authentication credentials.")
 		return call{}, false
 	}
+	t.used = true
 	if s.faulty(w, name) {
 		return call{}, false
 	}

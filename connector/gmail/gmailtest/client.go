@@ -59,6 +59,7 @@ type accessToken struct {
 	grant   *grant
 	scopes  []string
 	expires time.Time
+	used    bool // for a call
 }
 
 // authRequest is what a consent page is about.

@@ -2,6 +2,7 @@ package gmailtest
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -50,6 +51,9 @@ func (s *Server) Fail(f Fault) {
 	f.Times = max(1, f.Times)
 	s.faults = append(s.faults, &f)
 }
+
+// Heal ends every fault.
+func (s *Server) Heal() { s.set(func() { s.faults = nil }) }
 
 // faulty answers with the fault that is due for the call, if any. s.mu is held.
 func (s *Server) faulty(w http.ResponseWriter, call string) bool {
@@ -103,6 +107,12 @@ func (s *Server) DuplicatePushes(n int) { s.set(func() { s.dup = n }) }
 
 // ExpireTokens ends every access token now; refresh tokens stay good.
 func (s *Server) ExpireTokens() { s.set(func() { clear(s.access) }) }
+
+// ExpireUsedTokens is ExpireTokens for those that were used, as time passing
+// does it: a token that was given a moment ago is good for its first call.
+func (s *Server) ExpireUsedTokens() {
+	s.set(func() { maps.DeleteFunc(s.access, func(_ string, t *accessToken) bool { return t.used }) })
+}
 
 // ExpireHistory forgets the history of a mailbox: older cursors get 404.
 func (s *Server) ExpireHistory(mailbox string) {

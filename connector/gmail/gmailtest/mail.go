@@ -191,6 +191,16 @@ func (s *Server) DeleteLabel(mailbox, id string) {
 	}
 }
 
+// Labels are the ids of a message's labels; nil: there is no such message.
+func (s *Server) Labels(mailbox, messageID string) []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if m := s.mailbox(mailbox).messages[messageID]; m != nil {
+		return slices.Clone(m.labels)
+	}
+	return nil
+}
+
 // Thread is the id of a message's thread; empty: there is no such message.
 func (s *Server) Thread(mailbox, messageID string) string {
 	s.mu.Lock()
