@@ -163,7 +163,8 @@ func (e *expansion) beginResync(ctx context.Context, cur cursor) (*connector.Exp
 
 // resync tells one page of messages.
 func (e *expansion) resync(ctx context.Context, cur cursor) (*connector.Expansion, error) {
-	call := e.svc.Users.Messages.List(me).Q(fmt.Sprintf("after:%d", cur.After)).MaxResults(pageSize).Context(ctx)
+	// With the trash: what was sent and thrown away at once was sent.
+	call := e.svc.Users.Messages.List(me).Q(fmt.Sprintf("after:%d", cur.After)).IncludeSpamTrash(true).MaxResults(pageSize).Context(ctx)
 	if cur.Page != "" {
 		call.PageToken(cur.Page)
 	}

@@ -288,10 +288,9 @@ func TestRandomKill(t *testing.T) {
 			google.Heal()
 			google.SetNotifyInterval(0)
 			google.DropPushes(0)
-			last := google.Send(mail("the last one"))[alice]
-			w.arrived(last, true, false, false)
+			w.arrived(google.Send(mail("the last one"))[alice], true, false, false)
 			for wait := time.NewTicker(20 * time.Millisecond); !w.complete(box.seen); <-wait.C {
-				if time.Since(ended) > 20*time.Second { // judge says what is missing
+				if time.Since(ended) > time.Minute { // judge says what is missing
 					break
 				}
 			}
@@ -316,7 +315,6 @@ func TestRandomKill(t *testing.T) {
 			if len(w.must) < steps/3 {
 				t.Errorf("only %d events had to come", len(w.must))
 			}
-			t.Logf("last %s", last)
 			t.Logf("%d events had to come, %d came, %d deliveries came again, the history was lost %d times", len(w.must), len(all), again, lost)
 		})
 	}
