@@ -9,8 +9,6 @@ import (
 	"slices"
 
 	gmailapi "google.golang.org/api/gmail/v1"
-
-	"github.com/interactorhq/interactor/trigger"
 )
 
 const (
@@ -153,9 +151,4 @@ func unreadable(err error) (string, bool) {
 		return u.Error(), true
 	}
 	return "", false
-}
-
-// covers reports whether a Filter asks for the Trigger.
-func covers(filters []trigger.Filter, name string) bool {
-	return len(filters) == 0 || slices.ContainsFunc(filters, func(f trigger.Filter) bool { return f.Covers(name) })
 }

@@ -18,7 +18,7 @@ const ParamLabel = "label"
 // labels are those of a mailbox, by id; nil: not asked for yet.
 type labels map[string]*gmailapi.Label
 
-// labels asks for them once in an Expand. Names are looked up each time because
+// labelList asks for them once in an Expand. Names are looked up each time because
 // people change them; ids stay.
 func (e *expansion) labelList(ctx context.Context) (labels, error) {
 	if e.known == nil {
@@ -52,6 +52,44 @@ func (l labels) means(param, id string) bool {
 	return param == id || have != nil && strings.EqualFold(strings.TrimSpace(param), have.Name)
 }
 
+// has reports whether a param means one of the labels.
+func (l labels) has(param string) bool {
+	for id := range l {
+		if l.means(param, id) {
+			return true
+		}
+	}
+	return false
+}
+
+// noLabel says what to do about a param that means no label.
+func noLabel(param string) string {
+	return fmt.Sprintf("this mailbox has no label %.200q: make it in Gmail, or name another one", plain(param))
+}
+
+// CheckParams reports whether the mailbox has the label that a Filter names, so
+// that a misspelt one does not stay silent. Its error wraps connector.ErrGone: the
+// label may be made yet.
+func (c *Connector) CheckParams(ctx context.Context, s *connector.Session, sub *connector.Subscription, f trigger.Filter) error {
+	name := f.Params[ParamLabel]
+	if name == "" {
+		return nil
+	}
+	svc, err := service(ctx, s)
+	if err != nil {
+		return err
+	}
+	e := &expansion{svc: svc, sub: sub}
+	known, err := e.labelList(ctx)
+	if err != nil {
+		return err
+	}
+	if !known.has(name) {
+		return fmt.Errorf("gmail: param %q: %w: %s", ParamLabel, connector.ErrGone, noLabel(name))
+	}
+	return nil
+}
+
 // attributes are what the params of EmailLabeled are compared with: id and name
 // of the label, and the name as the trigger list writes it.
 func (e *expansion) attributes(id string) map[string][]string {
@@ -78,9 +116,6 @@ func (e *expansion) wantsLabel(ctx context.Context, id string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if len(e.sub.Filters) == 0 {
-		return known.ofPeople(id), nil
-	}
 	return slices.ContainsFunc(e.sub.Filters, func(f trigger.Filter) bool {
 		p := f.Params[ParamLabel]
 		return f.Covers(EmailLabeled) && (p == "" && known.ofPeople(id) || p != "" && known.means(p, id))
@@ -100,10 +135,10 @@ func (e *expansion) missing(ctx context.Context) ([]connector.Notice, error) {
 		e.memory.Labels, e.memory.Missing = nil, nil
 		return nil, nil
 	}
-	looked := func(name string) bool {
+	seen := func(name string) bool {
 		return slices.Contains(e.memory.Labels, name) || slices.Contains(e.memory.Missing, name)
 	}
-	if e.known == nil && !slices.ContainsFunc(names, func(n string) bool { return !looked(n) }) {
+	if e.known == nil && !slices.ContainsFunc(names, func(n string) bool { return !seen(n) }) {
 		return nil, nil
 	}
 	known, err := e.labelList(ctx)
@@ -113,19 +148,14 @@ func (e *expansion) missing(ctx context.Context) ([]connector.Notice, error) {
 	var notices []connector.Notice
 	var found, missing []string
 	for _, name := range names {
-		is := known[name] != nil
-		for id := range known {
-			is = is || known.means(name, id)
-		}
-		if is {
+		if known.has(name) {
 			found = append(found, name)
 			continue
 		}
 		missing = append(missing, name)
 		if !slices.Contains(e.memory.Missing, name) {
 			notices = append(notices, connector.Notice{Signal: connector.SignalGap, Reason: fmt.Sprintf(
-				"this mailbox has no label %.200q, so %s says nothing about it: make the label in Gmail, or correct the trigger list",
-				plain(name), EmailLabeled)})
+				"%s says nothing about a label: %s", EmailLabeled, noLabel(name))})
 		}
 	}
 	e.memory.Labels, e.memory.Missing = found, missing

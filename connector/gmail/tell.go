@@ -10,6 +10,7 @@ import (
 	gmailapi "google.golang.org/api/gmail/v1"
 
 	"github.com/interactorhq/interactor/connector"
+	"github.com/interactorhq/interactor/trigger"
 )
 
 const maxRaw = 512 << 10 // bytes of Occurrence.Raw; beyond it the parts' content is left out
@@ -125,7 +126,9 @@ func (e *expansion) complete(ctx context.Context, o *connector.Occurrence, s sig
 
 // wants reports whether a Filter asks for the Trigger. The engine looks at
 // params too; here it is about not fetching in vain.
-func (e *expansion) wants(name string) bool { return covers(e.sub.Filters, name) }
+func (e *expansion) wants(name string) bool {
+	return slices.ContainsFunc(e.sub.Filters, func(f trigger.Filter) bool { return f.Covers(name) })
+}
 
 // wanted leaves the marks that a Filter asks for.
 func (e *expansion) wanted(ctx context.Context, marks []mark) ([]mark, error) {

@@ -1,11 +1,13 @@
 package gmail_test
 
 import (
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/interactorhq/interactor/connector"
 	"github.com/interactorhq/interactor/connector/gmail"
 	"github.com/interactorhq/interactor/connector/gmail/gmailtest"
 	"github.com/interactorhq/interactor/trigger"
@@ -244,7 +246,16 @@ func TestLabelThatDoesNotExist(t *testing.T) {
 	m := google.Insert(alice, mailTo("one"), id)
 	r.catchUp()
 	r.want(gmail.EmailLabeled, m+" "+id)
+	check := func(f trigger.Filter) error { return r.c.CheckParams(t.Context(), r.s, r.sub, f) }
+	for _, f := range append(labelled("invoices", "INBOX", id), trigger.Filter{Trigger: gmail.EmailLabeled}) {
+		if err := check(f); err != nil {
+			t.Errorf("%+v: %v", f, err)
+		}
+	}
 	google.DeleteLabel(alice, id)
+	if err := check(r.sub.Filters[0]); !errors.Is(err, connector.ErrGone) || !strings.Contains(err.Error(), `"Invoices"`) {
+		t.Errorf("CheckParams: %v", err)
+	}
 	google.Send(mailTo("two"))
 	r.catchUp()
 	if len(r.gaps) != 2 {
