@@ -57,7 +57,7 @@ func TestSixtyDays(t *testing.T) {
 		if err != nil || c.Status != auth.Expired {
 			t.Errorf("the dead connection is %s, %v", c.Status, err)
 		}
-		if n := s.logged("auth: connection must be connected again"); n != 1 {
+		if n := s.count(auth.HasExpired); n != 1 || s.logged("auth: connection must be connected again") != 1 {
 			t.Errorf("the dead grant was told %d times", n)
 		}
 		// Two live connections need a token each hour, taken a little early.

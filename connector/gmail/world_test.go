@@ -133,7 +133,7 @@ func (s *sim) start() (stop func()) {
 	in, err := interactor.New(interactor.Config{
 		Store: s.db, SealingKeys: []string{s.key}, PublicURL: oursURL, AllowPrivateNetworks: true,
 		Connectors: []interactor.Connector{gmail.New(s.cfg)},
-		Forwarding: forward.Settings{Triggers: trigger.List("gmail.*", subscription.Gap)},
+		Forwarding: forward.Settings{Triggers: trigger.List("gmail.*", subscription.Gap, auth.HasExpired)},
 		OnEvent:    s.take,
 		HTTPClient: &http.Client{Transport: s.net, Timeout: 30 * time.Second},
 		Logger:     slog.New(slog.NewTextHandler(&locked{w: &s.logs, mu: &s.mu}, &slog.HandlerOptions{Level: slog.LevelInfo})),
@@ -200,7 +200,7 @@ func identify(ev trigger.Event) happening {
 		key = p.Email.ID + " " + p.Label.ID
 	case gmail.ThreadStarted:
 		key = p.ThreadID
-	case subscription.Gap:
+	case subscription.Gap, auth.HasExpired:
 		key = ev.ID
 	}
 	return happening{ev.Trigger, key}
