@@ -43,3 +43,32 @@ func TestWireForm(t *testing.T) {
 		t.Errorf("belongs to %v", got)
 	}
 }
+
+func TestWireFormOfChanges(t *testing.T) {
+	t.Parallel()
+	email := gmailevent.Email{ID: "m", ThreadID: "t", Date: time.Date(2026, time.November, 23, 15, 4, 5, 0, time.UTC)}
+	const inner = `{"id":"m","thread_id":"t","subject":"","from":{},"date":"2026-11-23T15:04:05Z","size":0}`
+	for _, tt := range []struct {
+		payload  interface{ Triggers() []string }
+		json     string
+		triggers []string
+	}{
+		{gmailevent.LabeledEmail{Label: gmailevent.Label{ID: "Label_12", Name: "Work/Invoices"}, Email: email},
+			`{"label":{"id":"Label_12","name":"Work/Invoices"},"email":` + inner + `}`, []string{"gmail.email.labeled"}},
+		{gmailevent.Draft{ID: "r-1", Email: email}, `{"id":"r-1","email":` + inner + `}`, []string{"gmail.draft.created"}},
+		{gmailevent.DeletedEmail{ID: "m", ThreadID: "t", Labels: []string{"TRASH"}},
+			`{"id":"m","thread_id":"t","labels":["TRASH"]}`, []string{"gmail.email.deleted"}},
+		{email, inner, []string{
+			"gmail.email.sent", "gmail.email.received", "gmail.email.starred", "gmail.email.trashed",
+			"gmail.attachment.received", "gmail.thread.started",
+		}},
+	} {
+		b, err := json.Marshal(tt.payload)
+		if err != nil || string(b) != tt.json {
+			t.Errorf("got  %s, %v\nwant %s", b, err, tt.json)
+		}
+		if got := tt.payload.Triggers(); !slices.Equal(got, tt.triggers) {
+			t.Errorf("%T belongs to %q", tt.payload, got)
+		}
+	}
+}
