@@ -189,6 +189,22 @@ func TestOldDrafts(t *testing.T) {
 	}
 }
 
+// A reply to a conversation from before is not the start of one.
+func TestOldThreads(t *testing.T) {
+	t.Parallel()
+	google := newGoogle(t)
+	first, reply := mailTo("first"), mail("Re: first")
+	first.Header = map[string]string{"Message-ID": "<first@example.com>"}
+	reply.InReplyTo = "<first@example.com>"
+	google.AddMailbox(alice)
+	google.Send(first)
+	r := newRig(t, google, alice, "gmail.*")
+	id := google.Send(reply)[alice]
+	r.catchUp()
+	r.want(gmail.EmailSent, id)
+	r.want(gmail.ThreadStarted)
+}
+
 func labelled(names ...string) []trigger.Filter {
 	var list []trigger.Filter
 	for _, n := range names {
