@@ -205,19 +205,9 @@ func (a *Authorizer) Apps(ctx context.Context, connectorName string) iter.Seq2[O
 			}
 			for _, rec := range recs {
 				after = rec.ID
-				if rec.Deleted {
-					used, err := a.cfg.Store.AppClients(ctx, rec.ID)
-					if err != nil {
-						yield(OwnApp{}, fmt.Errorf("auth: connections of App %s: %w", rec.ID, err))
-						return
-					}
-					if len(used) == 0 {
-						continue
-					}
-				}
-				own, err := a.AppByID(ctx, rec.ID)
+				own, err := a.usedApp(ctx, rec)
 				if errors.Is(err, ErrNoApp) {
-					continue // erased meanwhile
+					continue
 				}
 				if !yield(own, err) || err != nil {
 					return
@@ -228,6 +218,20 @@ func (a *Authorizer) Apps(ctx context.Context, connectorName string) iter.Seq2[O
 			}
 		}
 	}
+}
+
+// usedApp returns an App that is set or that Connections live on, else [ErrNoApp].
+func (a *Authorizer) usedApp(ctx context.Context, rec AppRecord) (OwnApp, error) {
+	if rec.Deleted {
+		used, err := a.cfg.Store.AppClients(ctx, rec.ID)
+		if err != nil {
+			return OwnApp{}, fmt.Errorf("auth: connections of App %s: %w", rec.ID, err)
+		}
+		if len(used) == 0 {
+			return OwnApp{}, ErrNoApp
+		}
+	}
+	return a.AppByID(ctx, rec.ID)
 }
 
 func (a *Authorizer) ownApp(ctx context.Context, rec AppRecord) (OwnApp, error) {

@@ -50,7 +50,7 @@ func (c *Connector) Describe() connector.Description {
 			Help: "projects/…/topics/…, in the project of the OAuth client; gmail-api-push@system.gserviceaccount.com must be a publisher",
 		}}
 	}
-	switch c.cfg.Mode {
+	switch c.cfg.Mode { //nolint:exhaustive // polling needs nothing more
 	case Push:
 		d.AppFields = append(d.AppFields, connector.Field{
 			Name: FieldPushServiceAccount, Label: "Service account of the push subscription", Pattern: `[^@\s]+@[^@\s]+`,

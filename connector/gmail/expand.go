@@ -46,8 +46,7 @@ func (c *Connector) Expand(
 		return e.begin(ctx, "")
 	}
 	cur, err := parseCursor(stored)
-	switch {
-	case err != nil:
+	if err != nil {
 		return e.begin(ctx, "the stored cursor cannot be read, so what happened since is unknown: "+err.Error())
 	}
 	e.memory = cur.memory

@@ -68,13 +68,11 @@ func TestFetch(t *testing.T) {
 		}},
 		{"another host gets no credential", func(r *gmail.FetchRequest) { r.API = "https://elsewhere.example/" }, is(connector.ErrRefused)},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			r := req
-			tt.change(&r)
-			if b, err := gmail.Fetch(t.Context(), r); !tt.want(b, err) {
-				t.Errorf("got %d bytes, %v", len(b), err)
-			}
-		})
+		r := req
+		tt.change(&r)
+		if b, err := gmail.Fetch(t.Context(), r); !tt.want(b, err) {
+			t.Errorf("%s: got %d bytes, %v", tt.name, len(b), err)
+		}
 	}
 	google.Fail(gmailtest.Fault{Call: "attachment", Status: http.StatusServiceUnavailable})
 	var retry *connector.RetryError

@@ -204,7 +204,7 @@ func New(cfg Config) *Connector {
 func (c *Connector) DefaultApp() (connector.App, bool) {
 	app := connector.App{ClientID: c.cfg.ClientID, ClientSecret: c.cfg.ClientSecret}
 	var fields map[string]string
-	switch c.cfg.Mode {
+	switch c.cfg.Mode { //nolint:exhaustive // polling needs nothing more
 	case Push:
 		fields = map[string]string{
 			FieldTopic: c.cfg.Topic, FieldPushAudience: c.cfg.PushAudience, FieldPushServiceAccount: c.cfg.PushServiceAccount,

@@ -25,56 +25,71 @@ type sighting struct {
 	last       []string // labels it had then; none: archived mail has none
 }
 
+// sightings collects messages, each once, in the order in which they are seen.
+type sightings struct {
+	list []sighting
+	at   map[string]int
+}
+
+// of is the sighting of a message; nil: what is told of it names none.
+func (l *sightings) of(m *gmailapi.Message) *sighting {
+	if m == nil || m.Id == "" {
+		return nil
+	}
+	i, ok := l.at[m.Id]
+	if !ok {
+		i = len(l.list)
+		l.at[m.Id] = i
+		l.list = append(l.list, sighting{id: m.Id, thread: m.ThreadId})
+	}
+	return &l.list[i]
+}
+
 // fromHistory collects the messages of a page in order. The same message may be
 // in several records.
 func fromHistory(records []*gmailapi.History) []sighting {
-	var list []sighting
-	at := map[string]int{}
-	see := func(m *gmailapi.Message) *sighting {
-		if m == nil || m.Id == "" {
-			return &sighting{} // nothing is known of whom it concerns
-		}
-		i, ok := at[m.Id]
-		if !ok {
-			i = len(list)
-			at[m.Id] = i
-			list = append(list, sighting{id: m.Id, thread: m.ThreadId})
-		}
-		return &list[i]
-	}
+	seen := sightings{at: map[string]int{}}
 	for _, r := range records {
-		if r == nil {
+		if r != nil {
+			seen.record(r)
+		}
+	}
+	return seen.list
+}
+
+func (l *sightings) record(r *gmailapi.History) {
+	for _, a := range r.MessagesAdded {
+		if a == nil {
 			continue
 		}
-		for _, a := range r.MessagesAdded {
-			if a == nil {
-				continue
-			}
-			if m := see(a.Message); !m.isNew && a.Message != nil {
-				m.isNew, m.labels = true, a.Message.LabelIds
-			}
-		}
-		for _, l := range r.LabelsAdded {
-			if l == nil {
-				continue
-			}
-			m := see(l.Message)
-			for _, id := range l.LabelIds {
-				if !slices.Contains(m.added, id) {
-					m.added = append(m.added, id)
-				}
-			}
-		}
-		for _, d := range r.MessagesDeleted {
-			if d == nil {
-				continue
-			}
-			if m := see(d.Message); d.Message != nil {
-				m.deleted, m.last = true, d.Message.LabelIds
-			}
+		if s := l.of(a.Message); s != nil && !s.isNew {
+			s.isNew, s.labels = true, a.Message.LabelIds
 		}
 	}
-	return list
+	for _, a := range r.LabelsAdded {
+		if a == nil {
+			continue
+		}
+		if s := l.of(a.Message); s != nil {
+			s.label(a.LabelIds)
+		}
+	}
+	for _, d := range r.MessagesDeleted {
+		if d == nil {
+			continue
+		}
+		if s := l.of(d.Message); s != nil {
+			s.deleted, s.last = true, d.Message.LabelIds
+		}
+	}
+}
+
+func (s *sighting) label(ids []string) {
+	for _, id := range ids {
+		if !slices.Contains(s.added, id) {
+			s.added = append(s.added, id)
+		}
+	}
 }
 
 func fromList(messages []*gmailapi.Message) []sighting {
@@ -96,7 +111,7 @@ type mark struct{ trigger, label string }
 // Sending a draft makes a new message with an id of its own, so a draft is never
 // anything but a draft. Mail to oneself is sent and received. What a filter does
 // at arrival stands in the labels of the arrival alone.
-func (s sighting) marks(now []string) []mark {
+func (s *sighting) marks(now []string) []mark {
 	if s.deleted {
 		// A composer deletes the draft's message with each autosave.
 		if slices.Contains(s.last, labelDraft) || slices.Contains(s.labels, labelDraft) {

@@ -163,9 +163,8 @@ func (s *service) kill() {
 
 // letterbox is the receiver: it counts under which ids an event comes.
 type letterbox struct {
-	mu    sync.Mutex
-	ids   map[happening]map[string]int
-	calls int
+	mu  sync.Mutex
+	ids map[happening]map[string]int // how often it came under which id
 }
 
 func (l *letterbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {

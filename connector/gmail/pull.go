@@ -20,7 +20,7 @@ import (
 const (
 	scopePubSub   = "https://www.googleapis.com/auth/pubsub"
 	defaultPubSub = "https://pubsub.googleapis.com/"
-	googleToken   = "https://oauth2.googleapis.com/token" //nolint:gosec // an address
+	googleToken   = "https://oauth2.googleapis.com/token"
 
 	pullBatch   = 100             // messages of one pull
 	pullTimeout = 2 * time.Minute // Pub/Sub answers when there is a message, or after a while without

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -237,10 +238,7 @@ func TestPullRefused(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			fields := map[string]string{}
-			for k, v := range app.Fields {
-				fields[k] = v
-			}
+			fields := maps.Clone(app.Fields)
 			tt.change(fields)
 			if tt.says == "" {
 				google := newGoogle(t)
