@@ -168,13 +168,14 @@ type Connector struct {
 }
 
 var (
-	_ connector.AppSource  = (*Connector)(nil)
-	_ connector.Verifier   = (*Connector)(nil)
-	_ connector.Decoder    = (*Connector)(nil)
-	_ connector.Identifier = (*Connector)(nil)
-	_ connector.Subscriber = (*Connector)(nil)
-	_ connector.Expander   = (*Connector)(nil)
-	_ connector.Streamer   = (*Connector)(nil)
+	_ connector.AppSource    = (*Connector)(nil)
+	_ connector.ParamChecker = (*Connector)(nil)
+	_ connector.Verifier     = (*Connector)(nil)
+	_ connector.Decoder      = (*Connector)(nil)
+	_ connector.Identifier   = (*Connector)(nil)
+	_ connector.Subscriber   = (*Connector)(nil)
+	_ connector.Expander     = (*Connector)(nil)
+	_ connector.Streamer     = (*Connector)(nil)
 )
 
 // New returns the connector. It does no I/O.

@@ -68,8 +68,8 @@ func noLabel(param string) string {
 }
 
 // CheckParams reports whether the mailbox has the label that a Filter names, so
-// that a misspelt one does not stay silent. Its error wraps connector.ErrGone: the
-// label may be made yet.
+// that a misspelt one does not stay silent. It may be made yet, and is looked for
+// again.
 func (c *Connector) CheckParams(ctx context.Context, s *connector.Session, sub *connector.Subscription, f trigger.Filter) error {
 	name := f.Params[ParamLabel]
 	if name == "" {
@@ -85,7 +85,7 @@ func (c *Connector) CheckParams(ctx context.Context, s *connector.Session, sub *
 		return err
 	}
 	if !known.has(name) {
-		return fmt.Errorf("gmail: param %q: %w: %s", ParamLabel, connector.ErrGone, noLabel(name))
+		return &connector.ParamError{Param: ParamLabel, Value: name, Problem: noLabel(name), Later: true}
 	}
 	return nil
 }

@@ -269,7 +269,8 @@ func TestLabelThatDoesNotExist(t *testing.T) {
 		}
 	}
 	google.DeleteLabel(alice, id)
-	if err := check(r.sub.Filters[0]); !errors.Is(err, connector.ErrGone) || !strings.Contains(err.Error(), `"Invoices"`) {
+	var wrong *connector.ParamError
+	if err := check(r.sub.Filters[0]); !errors.As(err, &wrong) || wrong.Value != "Invoices" || !wrong.Later {
 		t.Errorf("CheckParams: %v", err)
 	}
 	google.Send(mailTo("two"))

@@ -99,7 +99,7 @@ func newGmailWorld(t *testing.T, document *openapi.Document) *gmailWorld {
 	})
 	app, _ := w.c.DefaultApp()
 	w.s = &connector.Session{
-		HTTP:      &http.Client{Transport: bearer{w.judge, gmailToken(t, google, cfg, app)}},
+		HTTP:      &http.Client{Transport: withToken{w.judge, gmailToken(t, google, cfg, app)}},
 		Endpoints: map[string]string{"api": cfg.Endpoints.API}, App: app.Fields, Now: time.Now,
 	}
 	ids, err := w.c.Identify(t.Context(), w.s)
@@ -122,13 +122,13 @@ func newGmailWorld(t *testing.T, document *openapi.Document) *gmailWorld {
 	return w
 }
 
-// bearer adds a token.
-type bearer struct {
+// withToken adds a token.
+type withToken struct {
 	next  http.RoundTripper
 	token string
 }
 
-func (b bearer) RoundTrip(r *http.Request) (*http.Response, error) {
+func (b withToken) RoundTrip(r *http.Request) (*http.Response, error) {
 	r = r.Clone(r.Context())
 	r.Header.Set("Authorization", "Bearer "+b.token)
 	return b.next.RoundTrip(r)
