@@ -15,6 +15,7 @@ import (
 	"github.com/interactorhq/interactor/auth"
 	"github.com/interactorhq/interactor/connector/jira"
 	"github.com/interactorhq/interactor/connector/jira/jiratest"
+	"github.com/interactorhq/interactor/internal/racing"
 	"github.com/interactorhq/interactor/seal"
 	"github.com/interactorhq/interactor/store/sqlite"
 	"github.com/interactorhq/interactor/trigger"
@@ -41,6 +42,9 @@ func (h *handled) RoundTrip(r *http.Request) (*http.Response, error) {
 // that has died ends the Connection.
 func TestJiraForSixtyDays(t *testing.T) {
 	t.Parallel()
+	if testing.Short() || racing.Enabled {
+		t.Skip("60 simulated days: they run without the race detector")
+	}
 	synctest.Test(t, func(t *testing.T) {
 		front := &handled{}
 		atlassian := jiratest.NewInMemory(front)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/interactorhq/interactor/auth"
 	"github.com/interactorhq/interactor/connector/gmail"
+	"github.com/interactorhq/interactor/internal/racing"
 )
 
 const carol = "carol@example.com"
@@ -15,8 +16,8 @@ const carol = "carol@example.com"
 // told once and asked about seldom.
 func TestSixtyDays(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
-		t.Skip("60 simulated days")
+	if testing.Short() || racing.Enabled {
+		t.Skip("60 simulated days: they run without the race detector")
 	}
 	simulate(t, 0, nil, func(s *sim) {
 		s.google.AddMailbox(bob)
