@@ -51,6 +51,8 @@ func (s *Server) apiRoutes(mux *http.ServeMux) {
 		"GET search/jql":  {"search", work, s.search},
 		"POST search/jql": {"search", work, s.search},
 
+		"POST jql/parse": {"parse", [][]string{{"read:jira-work"}, {"read:field:jira", "validate:jql:jira", "read:jql:jira"}}, s.parse},
+
 		"POST issue":                     {"create", write, s.createIssue},
 		"GET issue/{issue}":              {"issue", work, s.getIssue},
 		"PUT issue/{issue}":              {"edit", write, s.editIssue},

@@ -26,6 +26,9 @@ func (s *Server) searchProjects(c call) {
 func (c call) project() (*project, bool) {
 	key := c.r.PathValue("project")
 	p := c.site.project(key)
+	if p != nil && p.key != key && strconv.Itoa(p.id) != key {
+		p = nil // here the case of letters counts, in JQL it does not
+	}
 	if p == nil {
 		apiError(c.w, http.StatusNotFound, "No project could be found with key '"+key+"'.")
 	}

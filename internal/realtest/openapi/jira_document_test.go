@@ -96,6 +96,17 @@ func jiraAmendments() []openapi.Amendment {
 			},
 		},
 		{
+			Why: "a clause has the members of the kind of clause that it is: the document forbids them all, and its own example of jql/parse shows them",
+			Apply: func(spec *openapi3.T) error {
+				clause := spec.Components.Schemas["JqlQueryClause"]
+				if clause == nil || clause.Value.AdditionalProperties.Has == nil {
+					return errors.New("clauses may have members")
+				}
+				clause.Value.AdditionalProperties = openapi3.AdditionalProperties{}
+				return nil
+			},
+		},
+		{
 			Why:   "search/jql took the place of search, which is removed: Atlassian's change CHANGE-2046",
 			Apply: addSearchJQL,
 		},

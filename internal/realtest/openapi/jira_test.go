@@ -155,6 +155,14 @@ func standInAnswers(t *testing.T, document *openapi.Document) {
 			w.call(400, "GET", "search/jql?jql="+url.QueryEscape("nonsense ~~"), nil)
 			w.call(410, "GET", "search?jql=project%20%3D%20ENG", nil)
 
+			queries := []string{
+				"project = ENG", "NOT (status IN (Done, 'To Do') OR assignee IS EMPTY) AND reporter = currentUser() ORDER BY key ASC, updated DESC",
+				"project = NOPE AND project != NOPE", "universe = 42", "invalid query",
+			}
+			for _, how := range []string{"", "?validation=strict", "?validation=warn", "?validation=none"} {
+				w.call(200, "POST", "jql/parse"+how, object{"queries": queries})
+			}
+
 			w.call(200, "GET", "issue/"+w.bug, nil)
 			w.call(200, "GET", "issue/"+w.bug+"?fields=summary,comment&expand=changelog", nil)
 			w.call(404, "GET", "issue/ENG-99", nil)
@@ -184,7 +192,7 @@ func standInAnswers(t *testing.T, document *openapi.Document) {
 			w.call(401, "GET", "myself", nil)
 			w.judge.Require(
 				"registerDynamicWebhooks 200", "getDynamicWebhooksForApp 200", "refreshWebhooks 200", "deleteWebhookById 202", "getFailedWebhooks 403",
-				"searchJql 200", "searchJql 400", "searchJqlPost 200", "searchForIssuesUsingJql 410", "getIssue 200", "getIssue 404", "getChangeLogs 200",
+				"searchJql 200", "searchJql 400", "searchJqlPost 200", "searchForIssuesUsingJql 410", "parseJqlQueries 200", "getIssue 200", "getIssue 404", "getChangeLogs 200",
 				"getComments 200", "addComment 201", "getIssueWorklog 200", "getIdsOfWorklogsModifiedSince 200", "getIdsOfWorklogsDeletedSince 200",
 				"getWorklogsForIds 200", "createIssue 201", "createIssue 400", "editIssue 204", "deleteIssue 204", "getCurrentUser 200", "getCurrentUser 401",
 				"getAllProjects 200", "searchProjects 200", "getProject 200", "getProjectVersions 200", "getFields 200", "getIssueAllTypes 200",
@@ -216,6 +224,10 @@ func standInRefuses(t *testing.T, document *openapi.Document) {
 		w.call(400, "POST", "search/jql", in)
 	}
 	w.call(400, "GET", "search/jql?jql=project%20%3D%20ENG&maxResults=many", nil)
+	for _, in := range []any{object{}, object{"queries": "project = ENG"}, object{"queries": []string{""}}, object{"queries": []int{1}}, object{"jql": "project = ENG"}} {
+		w.call(400, "POST", "jql/parse", in)
+	}
+	w.call(400, "POST", "jql/parse?validation=lax", object{"queries": []string{"project = ENG"}})
 	w.call(400, "GET", "webhook?startAt=x", nil)
-	w.judge.Require("registerDynamicWebhooks 400", "refreshWebhooks 400", "deleteWebhookById 400", "searchJqlPost 400", "getDynamicWebhooksForApp 400")
+	w.judge.Require("registerDynamicWebhooks 400", "refreshWebhooks 400", "deleteWebhookById 400", "searchJqlPost 400", "parseJqlQueries 400", "getDynamicWebhooksForApp 400")
 }
