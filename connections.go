@@ -50,6 +50,9 @@ func (c connections) Closed(ctx context.Context, id string, giveUp bool) error {
 
 // Refused implements [subscription.Connections].
 func (c connections) Refused(ctx context.Context, id string, err error) error {
+	if _, known := errors.AsType[*auth.ReconnectError](err); known {
+		return nil // auth said so, and the account may have been connected again since
+	}
 	if errors.Is(err, connector.ErrScope) {
 		return c.auth.MarkNeedsConsent(ctx, id, err.Error())
 	}

@@ -2,6 +2,7 @@ package interactor
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"path"
@@ -182,4 +183,42 @@ func TestAWebhooksAddress(t *testing.T) {
 	if _, err := d.Address(ctx, webhook.Name, "sub_00000000000000000000000000"); !errors.Is(err, forward.ErrNoAddress) {
 		t.Errorf("unknown: %v, want ErrNoAddress", err)
 	}
+}
+
+// A call that failed because the grant is dead says nothing new, least of all of
+// a grant that came after it.
+func TestADeadGrantIsRecordedOnce(t *testing.T) {
+	t.Parallel()
+	in, d, google := alone(t)
+	conn, sub := watched(t, in, google, "user-1", "alice@example.com")
+	refused := func(cause error) {
+		t.Helper()
+		if err := (connections{in.Auth}).Refused(t.Context(), conn.ID, fmt.Errorf("gmail: watch: %w", cause)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := func(status auth.Status, reason string) {
+		t.Helper()
+		if c, err := in.Auth.Get(t.Context(), conn.ID); err != nil || c.Status != status || c.Reason != reason {
+			t.Errorf("%s, %q, %v; want %s, %q", c.Status, c.Reason, err, status, reason)
+		}
+	}
+	refused(connector.NewStatusError(http.StatusUnauthorized, []byte("dead")))
+	first := "gmail: watch: " + connector.NewStatusError(http.StatusUnauthorized, []byte("dead")).Error()
+	want(auth.Expired, first)
+	_, again := in.Auth.Session(t.Context(), conn.ID)
+	if _, ok := errors.AsType[*auth.ReconnectError](again); !ok {
+		t.Fatalf("a session of a dead grant: %v", again)
+	}
+	refused(again)
+	to := forward.Recipient{Connection: conn.ID, Subscription: sub.ID}
+	if err := d.Signal(t.Context(), to, forward.SignalExpired, again.Error()); err != nil {
+		t.Fatal(err)
+	}
+	want(auth.Expired, first)
+	if err := in.Auth.MarkActive(t.Context(), conn.ID); err != nil {
+		t.Fatal(err)
+	}
+	refused(again)
+	want(auth.Active, "")
 }

@@ -3,8 +3,10 @@ package auth_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -144,6 +146,12 @@ func TestSignals(t *testing.T) {
 		t.Error("restored without refresh")
 	}
 	check(f.MarkExpired(ctx, id, "dead"), auth.Expired, "dead")
+	// Calls that fail for that tell the reason within theirs.
+	_, err := f.Session(ctx, id)
+	if err == nil || !strings.Contains(err.Error(), "dead") {
+		t.Errorf("a session of a dead grant: %v", err)
+	}
+	check(f.MarkExpired(ctx, id, fmt.Sprint(err)), auth.Expired, "dead")
 	check(f.MarkFailed(ctx, id, "broken"), auth.Failed, "broken")
 	check(f.MarkActive(ctx, id), auth.Active, "")
 	changes := len(f.changed)

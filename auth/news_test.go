@@ -73,6 +73,8 @@ func TestNews(t *testing.T) {
 	want("connection.failed", "failed", "broken")
 	do(f.MarkRevoked(ctx, conn, "the app was removed"))
 	want("connection.revoked", "revoked", "the app was removed")
+	do(f.MarkExpired(ctx, conn, "a call failed")) // as it must
+	want("", "", "")
 	do(f.MarkActive(ctx, conn))
 	want("connection.recovered", "active", "")
 	do(f.MarkNeedsConsent(ctx, conn, "lacks notes.write", "notes.write"))

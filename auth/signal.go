@@ -19,6 +19,8 @@ func (a *Authorizer) MarkRevoked(ctx context.Context, id, reason string) error {
 }
 
 // MarkExpired records that the provider refuses the grant: the user must connect again.
+// Of a Connection whose grant is dead already it changes nothing: calls that fail for
+// that give the stored reason as theirs.
 func (a *Authorizer) MarkExpired(ctx context.Context, id, reason string) error {
 	return a.mark(ctx, id, Expired, reason)
 }
@@ -37,6 +39,9 @@ func (a *Authorizer) MarkActive(ctx context.Context, id string) error {
 func (a *Authorizer) mark(ctx context.Context, id string, s Status, reason string) error {
 	_, err := a.update(ctx, id, func(r *Record) error {
 		if r.Closing || r.Erased || r.Status == s && r.Reason == reason {
+			return errUnchanged
+		}
+		if s == Expired && (r.Status == Expired || r.Status == Revoked) {
 			return errUnchanged
 		}
 		r.become(s, reason, a.now())
