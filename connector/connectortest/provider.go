@@ -99,6 +99,9 @@ func (r *run) provider() {
 		}
 		r.rule("", ruleSubscribe, func() []string { return r.subscribe(ctx, p) })
 	}
+	if r.entry.ParamChecker != nil && p.Subscription.Watch != "" {
+		r.rule("", ruleParams, func() []string { return r.checkParams(ctx, p) })
+	}
 	if r.entry.Expander != nil && p.Subscription.Watch != "" {
 		r.rule("", ruleExpandStart, func() []string { return r.expandStart(ctx, p) })
 	}

@@ -50,6 +50,7 @@ const (
 	ruleSubscribe   rule = "subscribe: Subscribe must make exactly one watch and return its id."
 	ruleResubscribe rule = "subscribe again: Subscribe with Held.ID set replaces that watch: once the engine has removed a former id, one must be left, or each event comes twice."
 	ruleUnsubscribe rule = "unsubscribe: Unsubscribe must remove the watch, and what is already gone is no error: else a Connection can never be disconnected."
+	ruleParams      rule = "params: CheckParams must reject no Filter without params and each of Provider.Misspelt, a ParamError names a declared Param of the Trigger with its value, and it must change nothing at the provider: it is asked again and again."
 	ruleList        rule = "list: List must return the watch with the ID that Subscribe returned and the Address that it was given: that is how leftovers are recognised."
 	ruleExpandStart rule = "expand start: Expand with n == nil and an empty Cursor must report nothing and set a Cursor: a new Connection must not get years of old events."
 	ruleIdentify    rule = "identify: Identify must return at least one Identity, each with an ID, and the same ones when asked again: they are what a reconnect is recognised by."

@@ -36,6 +36,7 @@ type shop struct {
 	unsubscribe func(context.Context, *connector.Session, *connector.Subscription) error
 	list        func([]connector.Held) []connector.Held
 	expand      func(*connector.Subscription) (*connector.Expansion, error)
+	params      func(context.Context, *connector.Session, trigger.Filter) error
 }
 
 type placed struct {
@@ -175,6 +176,16 @@ func (s *shop) Expand(_ context.Context, _ *connector.Session, sub *connector.Su
 	return &connector.Expansion{Cursor: "now"}, nil
 }
 
+func (s *shop) CheckParams(ctx context.Context, session *connector.Session, _ *connector.Subscription, f trigger.Filter) error {
+	if s.params != nil {
+		return s.params(ctx, session, f)
+	}
+	if f.Params["label"] == "nope" {
+		return &connector.ParamError{Param: "label", Value: "nope", Problem: "there is no such label", Later: true}
+	}
+	return nil
+}
+
 // api is the shop's API with one account.
 type api struct {
 	mu      sync.Mutex
@@ -253,6 +264,7 @@ func suite(c connector.Connector) connectortest.Suite {
 		},
 		Provider: &connectortest.Provider{
 			Session: session("a"), Stranger: session("b"), Watches: func() int { return len(current.hooks) },
+			Misspelt:     []trigger.Filter{{Trigger: "shop.order.placed", Params: map[string]string{"label": "nope"}}},
 			Subscription: connector.Subscription{ID: "sub_1", Watch: "app", Address: "https://hooks.example.com/webhooks/shop"},
 		},
 	}

@@ -29,6 +29,7 @@ import (
 	"time"
 
 	"github.com/interactorhq/interactor/connector"
+	"github.com/interactorhq/interactor/trigger"
 )
 
 // Suite is a connector and what it is tried with. Only Connector is required;
@@ -86,6 +87,10 @@ type Provider struct {
 	// Watches counts what the stand-in of the last Session holds. Required where
 	// the connector is a Subscriber.
 	Watches func() int
+
+	// Misspelt are Filters of Subscription's Watch with params that cannot work
+	// there. nil: none of its Triggers has params that only the provider can judge.
+	Misspelt []trigger.Filter
 
 	// Stranger returns a session of another account, to compare identities. nil:
 	// left out.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/interactorhq/interactor/connector"
 	"github.com/interactorhq/interactor/connector/connectortest"
+	"github.com/interactorhq/interactor/trigger"
 )
 
 func TestGoodConnectorPasses(t *testing.T) {
@@ -219,6 +220,25 @@ func TestBrokenConnectorsFail(t *testing.T) {
 				all[i].Address = ""
 			}
 			return all
+		}}},
+		{name: "rejects what has no params", rule: "params", broken: shop{params: func(context.Context, *connector.Session, trigger.Filter) error {
+			return &connector.ParamError{Param: "label", Value: "nope", Problem: "it is not there"}
+		}}},
+		{name: "rejects nothing", rule: "params", broken: shop{params: func(context.Context, *connector.Session, trigger.Filter) error { return nil }}},
+		{name: "rejects a param that is not declared", rule: "params", broken: shop{params: func(_ context.Context, _ *connector.Session, f trigger.Filter) error {
+			if len(f.Params) == 0 {
+				return nil
+			}
+			return &connector.ParamError{Param: "labels", Value: "nope", Problem: "it is not there"}
+		}}},
+		{name: "makes a watch to try params", rule: "params", broken: shop{params: func(ctx context.Context, s *connector.Session, f trigger.Filter) error {
+			if len(f.Params) == 0 {
+				return nil
+			}
+			if _, err := makeHook(ctx, s, &connector.Subscription{Address: "http://127.0.0.1:1/"}); err != nil {
+				return err
+			}
+			return connector.ErrRefused
 		}}},
 		{name: "years of old events", rule: "expand start", broken: shop{expand: func(*connector.Subscription) (*connector.Expansion, error) {
 			return &connector.Expansion{Cursor: "x", Notices: []connector.Notice{{Occurrences: []connector.Occurrence{{}}}}}, nil
