@@ -3,6 +3,7 @@ package interactor_test
 import (
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -153,4 +154,69 @@ func TestJiraGrantIsRevoked(t *testing.T) {
 		c, err := in.Auth.Connection(t.Context(), conn.ID)
 		return err == nil && c.Status == auth.Expired
 	})
+}
+
+// A query and a project with a typo are shown with what Jira says of them; the
+// other triggers work, the one in the same watch, too.
+func TestJiraParamsWithATypo(t *testing.T) {
+	t.Parallel()
+	atlassian := jiratest.NewServer()
+	t.Cleanup(atlassian.Close)
+	acme := atlassian.AddSite("acme")
+	acme.AddProject("ENG", "Engineering")
+	inbox := forwardtest.NewReceiver(t)
+	app := atlassian.App()
+	forwarding := inbox.Settings()
+	forwarding.Triggers = []trigger.Filter{
+		{Trigger: jira.IssueCreated, Params: map[string]string{"jql": "project = EMG"}},
+		{Trigger: jira.IssueUpdated, Params: map[string]string{"jql": "project IN (ENG) AND"}},
+		{Trigger: jira.CommentCreated, Params: map[string]string{"project": "EGN"}},
+		{Trigger: jira.IssueStatusChanged},
+	}
+	in := interactortest.Start(t, interactor.Config{
+		Connectors: []interactor.Connector{jira.New(jira.Config{
+			ClientID: app.ClientID, ClientSecret: app.ClientSecret, Endpoints: atlassian.Endpoints(),
+		})},
+		Forwarding: forwarding,
+	})
+	conn := connectJira(t, in, atlassian, "user-42", "alice@example.com", 0) // none is healthy
+	var all []subscription.Subscription
+	until(t, "three triggers are rejected, and the starting point of the fourth is known", func() bool {
+		n, started := 0, false
+		all = nil
+		for s, err := range in.Subscriptions.Subscriptions(t.Context(), subscription.Query{Environment: "*", Connection: conn.ID}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, s)
+			n += len(s.Rejected)
+			started = started || s.State == subscription.Active && s.Cursor != ""
+		}
+		return n == 3 && started
+	})
+	for _, s := range all {
+		for _, r := range s.Rejected {
+			want, later, state := map[string]string{
+				jira.IssueCreated:   "The value 'EMG' does not exist for the field 'project'.",
+				jira.IssueUpdated:   "it ends after AND or OR",
+				jira.CommentCreated: "No project could be found with key 'EGN'.",
+			}[r.Filter.Trigger], r.Filter.Trigger != jira.IssueUpdated, subscription.Refused
+			if r.Filter.Trigger == jira.CommentCreated {
+				state = subscription.Active
+			}
+			if want == "" || !strings.Contains(r.Reason, want) || r.Later != later || s.State != state {
+				t.Errorf("%s: %+v", s.State, r)
+			}
+		}
+	}
+	if hooks := acme.Hooks(); len(hooks) != 1 {
+		t.Errorf("Jira holds %+v", hooks)
+	}
+	if c, err := in.Auth.Connection(t.Context(), conn.ID); err != nil || c.Status != auth.Active {
+		t.Errorf("%+v, %v", c, err)
+	}
+	acme.Transition("bob@example.com", acme.CreateIssue("bob@example.com", jiratest.Issue{Project: "ENG"}), "Done")
+	if ev := inbox.Next(); ev.Trigger != jira.IssueStatusChanged {
+		t.Errorf("got %+v", ev)
+	}
 }

@@ -1,12 +1,14 @@
 package jira_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/interactorhq/interactor/connector"
 	"github.com/interactorhq/interactor/connector/connectortest"
 	"github.com/interactorhq/interactor/connector/jira"
 	"github.com/interactorhq/interactor/connector/jira/jiratest"
+	"github.com/interactorhq/interactor/trigger"
 )
 
 func TestConformance(t *testing.T) {
@@ -43,7 +45,8 @@ func TestConformance(t *testing.T) {
 					Subscription: connector.Subscription{
 						ID: "sub_1", Watch: row.watch, Topics: row.topics, Address: "http://127.0.0.1:1/webhooks/jira", Secret: ownSecret,
 					},
-					Watches: func() int { return len(acme.Hooks()) + len(acme.AdminWebhooks()) },
+					Misspelt: misspelt(row.watch),
+					Watches:  func() int { return len(acme.Hooks()) + len(acme.AdminWebhooks()) },
 				},
 			}
 			if row.source == jira.Poll { // there is nothing to hold, and nothing comes in
@@ -51,6 +54,18 @@ func TestConformance(t *testing.T) {
 			}
 			connectortest.Run(t, suite)
 		})
+	}
+}
+
+// misspelt are a project and a query that the stand-in does not know, of the
+// watches whose triggers take any.
+func misspelt(watch string) []trigger.Filter {
+	if strings.HasSuffix(watch, "-site") {
+		return nil
+	}
+	return []trigger.Filter{
+		{Trigger: jira.IssueCreated, Params: map[string]string{"project": "NOPE"}},
+		{Trigger: jira.IssueCreated, Params: map[string]string{"jql": "project = NOPE"}},
 	}
 }
 

@@ -189,14 +189,8 @@ func (e *expansion) query(cur cursor) (string, error) {
 	minutes := int64((elapsed + time.Minute - 1) / time.Minute)
 	jql := fmt.Sprintf("updated >= -%dm", minutes)
 	if filter := e.filter(); filter != everyIssue {
-		words, err := splitJQL(filter)
-		if err != nil {
+		if err := unordered(filter); err != nil {
 			return "", fmt.Errorf("jira: %w: the jql %q: %w", connector.ErrRefused, excerpt(filter), err)
-		}
-		for i, w := range words {
-			if strings.EqualFold(w, "ORDER") && i+1 < len(words) && strings.EqualFold(words[i+1], "BY") {
-				return "", fmt.Errorf("jira: %w: the jql %q has ORDER BY: leave it out, searches have an order of their own", connector.ErrRefused, excerpt(filter))
-			}
 		}
 		jql = "(" + filter + ") AND " + jql
 	}

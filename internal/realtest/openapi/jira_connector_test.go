@@ -1,6 +1,7 @@
 package openapi_test
 
 import (
+	"errors"
 	"net/http"
 	"slices"
 	"testing"
@@ -28,10 +29,11 @@ func connectorSends(t *testing.T, document *openapi.Document) {
 	for source, operations := range map[jira.Source][]string{
 		jira.Dynamic: {
 			"registerDynamicWebhooks 200", "getDynamicWebhooksForApp 200", "refreshWebhooks 200", "deleteWebhookById 202",
-			"getServerInfo 200", "searchJql 200",
+			"getServerInfo 200", "searchJql 200", "parseJqlQueries 200", "getProject 200", "getProject 404",
 		},
-		jira.Admin: {"getServerInfo 200", "searchJql 200"}, // the API of admin webhooks is in no document
-		jira.Poll:  {"getServerInfo 200", "searchJql 200"},
+		// The API of admin webhooks is in no document.
+		jira.Admin: {"getServerInfo 200", "searchJql 200", "parseJqlQueries 200", "getProject 200"},
+		jira.Poll:  {"getServerInfo 200", "searchJql 200", "parseJqlQueries 200", "getProject 200"},
 	} {
 		t.Run(string(source), func(t *testing.T) {
 			t.Parallel()
@@ -70,6 +72,14 @@ func connectAndFollow(t *testing.T, c *jira.Connector, s *connector.Session, w *
 		sub := subscription(d, watch, s.Identities[0])
 		if sub == nil {
 			continue
+		}
+		for _, params := range []map[string]string{
+			{"jql": "project = ENG"}, {"jql": "project = NOPE"}, {"jql": "status ="}, {"project": "ENG"}, {"project": "NOPE"},
+		} {
+			var wrong *connector.ParamError
+			if err := c.CheckParams(t.Context(), s, sub, trigger.Filter{Trigger: sub.Filters[0].Trigger, Params: params}); err != nil && !errors.As(err, &wrong) {
+				t.Errorf("CheckParams %v: %v", params, err)
+			}
 		}
 		if watch.Intake != connector.FromPoll {
 			held, err := c.Subscribe(t.Context(), s, sub)
