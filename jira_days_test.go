@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -39,7 +40,7 @@ func (h *handled) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // Sixty days: the webhook never lapses although Jira ends it after 30, it is
 // prolonged as seldom as that takes, every day's event arrives once, and a grant
-// that has died ends the Connection.
+// that has died ends the Connection and is told once.
 func TestJiraForSixtyDays(t *testing.T) {
 	t.Parallel()
 	if testing.Short() || racing.Enabled {
@@ -56,13 +57,18 @@ func TestJiraForSixtyDays(t *testing.T) {
 			t.Fatal(err)
 		}
 		var mu sync.Mutex
-		var got []string
+		var got, alerts []string
 		app := atlassian.App()
 		in, err := interactor.New(interactor.Config{
 			PublicURL: "http://127.0.0.1:3", Store: db, SealingKeys: []string{seal.NewKey()}, AllowPrivateNetworks: true,
 			Connectors: []interactor.Connector{jira.New(jira.Config{ClientID: app.ClientID, ClientSecret: app.ClientSecret, Endpoints: atlassian.Endpoints()})},
 			Forwarding: interactor.Forwarding{Triggers: trigger.List(jira.IssueCreated)},
 			HTTPClient: &http.Client{Transport: atlassian.Transport()},
+			Notify: func(_ context.Context, ev trigger.Event) {
+				mu.Lock()
+				defer mu.Unlock()
+				alerts = append(alerts, ev.Trigger)
+			},
 			OnEvent: func(_ context.Context, ev trigger.Event) error {
 				issue, err := trigger.Decode[jira.Issue](ev)
 				if err != nil {
@@ -124,11 +130,27 @@ func TestJiraForSixtyDays(t *testing.T) {
 		if err != nil || conn.Status != auth.Active {
 			t.Errorf("%+v, %v", conn, err)
 		}
+		mu.Lock()
+		alerts = nil
+		mu.Unlock()
 		atlassian.RevokeAccess("alice@example.com")
 		pass(24 * time.Hour)
 		if conn, err = in.Auth.Connection(t.Context(), conn.ID); err != nil || conn.Status != auth.Expired {
 			t.Errorf("after the grant died: %+v, %v", conn, err)
 		}
+		reason := conn.Reason
+		if strings.Contains(reason, "must connect") {
+			t.Errorf("the reason is no longer the provider's: %q", reason)
+		}
+		pass(10 * 24 * time.Hour)
+		if conn, err = in.Auth.Connection(t.Context(), conn.ID); err != nil || conn.Status != auth.Expired || conn.Reason != reason {
+			t.Errorf("days after the grant died: %+v, %v", conn, err)
+		}
+		mu.Lock()
+		if !slices.Equal(alerts, []string{auth.HasExpired}) {
+			t.Errorf("one dead grant was told as %q", alerts)
+		}
+		mu.Unlock()
 		cancel()
 		if err := <-ended; err != nil {
 			t.Errorf("Run: %v", err)
