@@ -77,10 +77,12 @@ func subscribeDynamic(ctx context.Context, svc *service, host site, sub *connect
 		return prolong(ctx, svc, host, sub, string(kept.ID))
 	}
 	if former := sub.Held.ID; former != "" && former != heldNothing && len(all)-len(leftover) >= maxHooks {
-		// There is no room for both. What comes meanwhile is searched for afterwards.
+		// There is no room for both. What comes meanwhile is searched for afterwards,
+		// and what no search finds is told as a gap: the watch begins anew.
 		if err := deleteDynamic(ctx, svc, ident(former)); err != nil {
 			return nil, err
 		}
+		sub.Held.Values = map[string]string{valueSince: stamp(svc.now())}
 	}
 	id, err := register(ctx, svc, sub, w)
 	if err != nil {

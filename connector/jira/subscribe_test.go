@@ -109,6 +109,40 @@ func TestRefusedWebhook(t *testing.T) {
 	}
 }
 
+// Where one webhook has to go before the next can come, a deletion in between is
+// lost, and that is told. Where both fit, nothing is.
+func TestReplacedWithoutRoom(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct{ others, gaps int }{{4, 1}, {3, 0}} {
+		server := newAtlassian(t)
+		acme := acmeWith(server)
+		now := time.Now()
+		r := newRigAt(t, func() time.Time { return now }, server, config(server), alice, trigger.List(jira.IssueCreated, jira.IssueDeleted)...)
+		s := r.subs[0]
+		for n := range row.others {
+			other := *s
+			other.ID, other.Held = "sub_other_"+strconv.Itoa(n), connector.Held{}
+			if _, err := r.c.Subscribe(t.Context(), r.session, &other); err != nil {
+				t.Fatal(err)
+			}
+		}
+		now = now.Add(time.Minute)
+		s.Filters[0].Params, s.Filters[1].Params = map[string]string{"project": "ENG"}, map[string]string{"project": "ENG"}
+		r.hold(s)
+		if len(r.gaps) != row.gaps || row.gaps > 0 && !strings.Contains(r.gaps[0], "Issue Deleted") {
+			t.Errorf("beside %d others: gaps %q", row.others, r.gaps)
+		}
+		now = now.Add(time.Minute)
+		r.hold(s)
+		if len(r.gaps) != row.gaps {
+			t.Errorf("beside %d others: told again: %q", row.others, r.gaps)
+		}
+		if n := len(acme.Hooks()); n != 1+row.others {
+			t.Errorf("beside %d others: Jira holds %d", row.others, n)
+		}
+	}
+}
+
 // heldBy is the id of the webhook that a Subscription has.
 func heldBy(t *testing.T, c *jira.Connector, s *connector.Session, id string) string {
 	t.Helper()
