@@ -137,7 +137,7 @@ func TestLists(t *testing.T) {
 	for path, want := range map[string][]string{
 		"api/3/project":                              {`[{"avatarUrls"`, `"key":"ABC"`, `"key":"ENG"`},
 		"api/3/project/search?maxResults=1":          {`"total":2`, `"isLast":false`, `"key":"ABC"`},
-		"api/3/project/eng":                          {`"key":"ENG"`, `"lead"`},
+		"api/3/project/ENG":                          {`"key":"ENG"`, `"lead"`},
 		"api/3/project/10000/versions":               {`"name":"1.0"`, `"released":false`},
 		"api/3/field":                                {`"id":"customfield_10050"`, `"id":"summary"`},
 		"api/3/issuetype":                            {`"name":"Epic"`, `"name":"Bug"`},
