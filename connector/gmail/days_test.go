@@ -31,7 +31,7 @@ func TestSixtyDays(t *testing.T) {
 			case 10:
 				s.google.RevokeAccess(carol)
 			case 12:
-				refreshes = s.net.calls["POST /token"]
+				refreshes = s.net.called("POST /token")
 			case 30:
 				s.google.ExpireWatches(alice)
 			}
@@ -63,7 +63,7 @@ func TestSixtyDays(t *testing.T) {
 			t.Errorf("the dead grant was told %d times", n)
 		}
 		// Two live connections need a token each hour, taken a little early.
-		if n := s.net.calls["POST /token"] - refreshes; n > 2*24*(days-12)*5/4 {
+		if n := s.net.called("POST /token") - refreshes; n > 2*24*(days-12)*5/4 {
 			t.Errorf("%d calls of the token endpoint", n)
 		}
 	})

@@ -49,9 +49,9 @@ func TestFaults(t *testing.T) {
 				s.t.Errorf("the connection is %s, %v", c.Status, err)
 			}
 			send()
-			before := s.net.calls["POST /token"]
+			before := s.net.called("POST /token")
 			s.pass(24 * time.Hour)
-			if n := s.net.calls["POST /token"] - before; n > 0 {
+			if n := s.net.called("POST /token") - before; n > 0 {
 				s.t.Errorf("Google was asked %d times for a token of a dead grant", n)
 			}
 			if again := s.signIn("user-1", alice); again.ID != c.ID {
@@ -64,7 +64,7 @@ func TestFaults(t *testing.T) {
 				send()
 				s.pass(quarter)
 			}
-			if n := s.net.calls["GET /gmail/v1/users/me/history"]; n > 40 {
+			if n := s.net.called("GET /gmail/v1/users/me/history"); n > 40 {
 				s.t.Errorf("Google was asked %d times in that hour", n)
 			}
 			s.google.Heal()

@@ -45,6 +45,13 @@ func (n *network) serve(url string, h http.Handler) {
 	n.handlers[strings.TrimPrefix(url, "http://")] = h
 }
 
+// called returns how often that was asked for: "METHOD path".
+func (n *network) called(what string) int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.calls[what]
+}
+
 // RoundTrip implements http.RoundTripper.
 func (n *network) RoundTrip(r *http.Request) (*http.Response, error) {
 	n.mu.Lock()
