@@ -91,6 +91,11 @@ func (f *Forwarder) News(ctx context.Context, ev trigger.Event) error {
 		return err
 	}
 	f.notify(ctx, ev)
+	return f.forwardNews(ctx, ev)
+}
+
+// forwardNews publishes news, once prepared, where a trigger list names them.
+func (f *Forwarder) forwardNews(ctx context.Context, ev trigger.Event) error {
 	settings, err := f.directory.Settings(ctx, ev.Environment)
 	if err != nil || !settings.listed(ev.Trigger) {
 		return err

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/interactorhq/interactor/trigger"
 )
 
 const (
@@ -25,6 +27,7 @@ func (f *Forwarder) WakeNews() {
 func (f *Forwarder) tellNews(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	notified := make(map[string]bool) // and not forgotten yet, because the store failed
 	for {
 		select {
 		case <-ctx.Done():
@@ -33,7 +36,7 @@ func (f *Forwarder) tellNews(ctx context.Context) {
 		case <-f.newsWake:
 		}
 		wait := newsEvery
-		more, err := f.tellWaiting(ctx)
+		more, err := f.tellWaiting(ctx, notified)
 		switch {
 		case err != nil && ctx.Err() == nil:
 			f.log.ErrorContext(ctx, "news could not be told yet", "error", err)
@@ -46,18 +49,16 @@ func (f *Forwarder) tellNews(ctx context.Context) {
 }
 
 // tellWaiting tells a batch of news. A crash between telling and forgetting tells
-// Config.Notify again; what is forwarded has a dedupe key.
-func (f *Forwarder) tellWaiting(ctx context.Context) (more bool, err error) {
+// Config.Notify again, and a store that fails for long does not; what is forwarded
+// has a dedupe key.
+func (f *Forwarder) tellWaiting(ctx context.Context, notified map[string]bool) (more bool, err error) {
 	waiting, err := f.store.WaitingNews(ctx, newsBatch)
 	if err != nil {
 		return false, fmt.Errorf("forward: read news: %w", err)
 	}
 	told := make([]string, 0, len(waiting))
 	for _, ev := range waiting {
-		if err = f.News(ctx, ev); errors.Is(err, ErrEnvironmentGone) {
-			err = nil // nobody is left who could be told
-		}
-		if err != nil {
+		if err = f.tellOne(ctx, ev, notified); err != nil {
 			break
 		}
 		told = append(told, ev.ID)
@@ -66,9 +67,27 @@ func (f *Forwarder) tellWaiting(ctx context.Context) (more bool, err error) {
 		if e := f.store.ForgetNews(ctx, told); e != nil {
 			return false, fmt.Errorf("forward: forget news: %w", e)
 		}
+		for _, id := range told {
+			delete(notified, id)
+		}
 	}
 	if err != nil {
 		return false, err
 	}
 	return len(waiting) == newsBatch, nil
+}
+
+func (f *Forwarder) tellOne(ctx context.Context, ev trigger.Event, notified map[string]bool) error {
+	ev.Connector = newsConnector
+	switch err := f.prepare(ctx, &ev); {
+	case errors.Is(err, ErrEnvironmentGone):
+		return nil // nobody is left who could be told
+	case err != nil:
+		return err
+	}
+	if !notified[ev.ID] {
+		notified[ev.ID] = true
+		f.notify(ctx, ev)
+	}
+	return f.forwardNews(ctx, ev)
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -21,7 +22,7 @@ func fixtures(t *testing.T) string {
 	folder := os.Getenv("INTERACTOR_FIXTURES")
 	if folder == "" {
 		const text = "set INTERACTOR_FIXTURES to the folder that holds jira/*.json, webhook bodies as Jira sent them"
-		if os.Getenv("CI") == "true" {
+		if ci, err := strconv.ParseBool(os.Getenv("CI")); err == nil && ci {
 			t.Fatalf("REAL PART MISSING: fixtures: %s", text)
 		}
 		t.Skipf("REAL PART MISSING, NOTHING PROVED: fixtures: %s", text)
