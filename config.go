@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -182,6 +184,18 @@ func (p *problems) addErr(prefix string, err error) {
 	*p = append(*p, prefix+err.Error())
 }
 
+// watchRates reports names of no connector, which would be without effect.
+func (p *problems) watchRates(reg *connector.Registry, rates map[string]float64) {
+	for _, name := range slices.Sorted(maps.Keys(rates)) {
+		if _, ok := reg.Lookup(name); !ok {
+			p.add("WatchRates names %q, which is none of Connectors", name)
+		}
+		if rate := rates[name]; !(rate > 0) { // nor NaN
+			p.add("WatchRates[%q] is %v: put the calls a second there that its provider allows", name, rate)
+		}
+	}
+}
+
 func (p *problems) err() error {
 	switch len(*p) {
 	case 0:
@@ -231,6 +245,9 @@ func (cfg *Config) check() (reg *connector.Registry, keeper seal.Keeper, err err
 	}
 	reg, err = connector.NewRegistry(cfg.Connectors...)
 	p.addErr("Connectors: ", err)
+	if reg != nil && err == nil {
+		p.watchRates(reg, cfg.WatchRates)
+	}
 	if reg != nil && err == nil && !cfg.Forwarding.IsZero() {
 		if cfg.MultiTenant {
 			p.add("Forwarding is for the default deployment, which MultiTenant removes: give it to Deployments.Ensure")
